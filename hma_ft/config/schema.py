@@ -1,0 +1,292 @@
+"""The schema of conf/: one dataclass a group.
+
+Hydra merges every YAML into these, so a key that does not exist or a value of the wrong type is
+refused at composition. What a type cannot say (ranges, combinations) is in `checks`. This module
+imports nothing heavy: `--help` and `--cfg job` read it.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Task(Enum):
+    """What `run.py` does; chosen by `task=`."""
+
+    train = "train"
+    evaluate = "evaluate"
+    predict = "predict"
+    prepare = "prepare"
+    sync = "sync"
+    status = "status"
+    cancel = "cancel"
+    export = "export"
+
+
+class BackboneTuning(Enum):
+    """Which weights of the pretrained backbone train."""
+
+    full = "full"
+    frozen = "frozen"
+
+
+class TokenType(Enum):
+    """Learnable memory tokens (Sandler et al., CVPR 2022): none, before every block, before the first block only."""
+
+    none = "none"
+    standard = "standard"
+    prop = "prop"
+
+
+class LabelStorage(Enum):
+    """What the real memory keeps of a label: its id, embedded anew at each read, or the vector of the day it was written."""
+
+    ids = "ids"
+    vectors = "vectors"
+
+
+class SlotInit(Enum):
+    """Initial values of the synthetic memory."""
+
+    gaussian = "gaussian"
+    zeros = "zeros"
+
+
+class LogitsFrom(Enum):
+    """The part of the memory-augmented vector that the classifier reads: all D+L columns, the first D, or the last L."""
+
+    all = "all"
+    feature = "feature"
+    label = "label"
+
+
+class TrainContext(Enum):
+    """Whose features a training image attends to beside the memories: the whole batch, or none."""
+
+    batch = "batch"
+    alone = "alone"
+
+
+class Inference(Enum):
+    """Whose features a test image attends to beside the memories: none, its batch, or a fixed set of training images."""
+
+    alone = "alone"
+    batch = "batch"
+    support = "support"
+
+
+class Precision(Enum):
+    """Arithmetic of the forward pass; fp16 scales its loss."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Device(Enum):
+    """`auto` takes the GPUs if there are any."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class ModelConfig:
+    """A timm Vision Transformer and where its weights come from."""
+
+    name: str = "vit_base_patch32_224.augreg_in21k"  # timm's name, with the weight tag
+    pretrained: bool = True  # fetch timm's weights from the hub, unless `weights` names a file
+    weights: str | None = None  # local .pth, .safetensors or .npz
+    image_size: int = 224  # pixels a side; position embeddings are interpolated to it
+    drop_path_rate: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)  # further keyword arguments of timm.create_model
+
+
+@dataclass
+class RecipeConfig:
+    """The documented setting of a method; optimizer, scheduler and trainer take it unless overridden."""
+
+    lr: float = 0.01
+    max_steps: int = 1000
+    warmup_steps: int = 10
+
+
+@dataclass
+class TokensConfig:
+    """Learnable memory tokens in the backbone."""
+
+    type: TokenType = TokenType.none
+    number: int = 5  # tokens a block (standard) or in all (prop)
+
+
+@dataclass
+class RealMemoryConfig:
+    """The queue of earlier training images (flag `local_mem_size`)."""
+
+    size: int = 512  # rows R; 0 switches the real memory off
+    momentum: float = 0.999  # of the EMA encoder that writes the rows; 0 writes live features
+    update: bool = True  # false: never written, as in the released code
+    mask_unfilled: bool = True  # false: initial noise rows are read, as in the released code
+    store: LabelStorage = LabelStorage.ids
+    exclude_self: bool = True  # an image does not read its own earlier row
+
+
+@dataclass
+class SyntheticMemoryConfig:
+    """The learnable slots of each class (flag `global_memory_number`)."""
+
+    slots: int = 16  # S slots a class; 0 switches the synthetic memory off
+    init: SlotInit = SlotInit.gaussian
+
+
+@dataclass
+class HMAConfig:
+    """The memory head; README has the table of released flags."""
+
+    label_width: int = 64
+    heads: int = 4
+    temperature: float = 1.0  # multiplies the attention scores
+    top_k: int | None = None  # keep only the k largest attention weights
+    renormalise_top_k: bool = False
+    null_slot: bool = False  # a learnable key whose value is zero
+    dropout: float = 0.1
+    logits_from: LogitsFrom = LogitsFrom.all
+    datapoints: bool = True  # attention between the images of a batch (flag `abd_augmentation`)
+    train_context: TrainContext = TrainContext.batch
+    inference: Inference = Inference.alone  # of the headline figures and of model selection
+    support_size: int = 128  # training images of `support` inference, balanced over classes
+    real: RealMemoryConfig = field(default_factory=RealMemoryConfig)
+    synthetic: SyntheticMemoryConfig = field(default_factory=SyntheticMemoryConfig)
+
+
+@dataclass
+class MethodConfig:
+    """How the backbone becomes a classifier."""
+
+    name: str = "hma"
+    target: str = "hma_ft.methods.hma.HMA"  # the class that implements it
+    backbone: BackboneTuning = BackboneTuning.full
+    class_token: bool = False  # with a frozen backbone, the class token still trains
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    hma: HMAConfig = field(default_factory=HMAConfig)
+    options: dict[str, Any] = field(default_factory=dict)  # what this method alone has; its YAML declares the keys
+
+
+@dataclass
+class DatasetConfig:
+    """Pictures with classes, as train, val and test splits."""
+
+    name: str = "dtd"
+    target: str = "hma_ft.data.sources.dtd.DTD"  # the class that finds the pictures
+    root: str = "data"
+    download: bool = True  # fetch what is missing before training; false: stop with the command that does
+    split_seed: int = 0  # of the val split, where the data set has none of its own
+    val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    options: dict[str, Any] = field(default_factory=dict)  # what this data set alone has
+
+
+@dataclass
+class OptimizerConfig:
+    """timm's optimizer factory."""
+
+    name: str = "sgd"  # sgd, adam, adamw
+    lr: float = 0.01
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 0.0
+    layer_decay: float | None = None  # factor a block, from the head down; 1 or null: off
+
+
+@dataclass
+class SchedulerConfig:
+    """Learning rate over steps: linear warm-up, then cosine to zero or constant."""
+
+    name: str = "cosine"  # cosine, constant
+    warmup_steps: int = 10
+
+
+@dataclass
+class AugmentConfig:
+    """Training transform; evaluation always uses resize and centre crop with the model's own mean and std."""
+
+    image_size: int = 224
+    crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])  # share of the area, random resized crop
+    crop_ratio: list[float] = field(default_factory=lambda: [0.75, 1.3333333333333333])
+    flip: float = 0.5  # probability of a horizontal flip
+    affine_degrees: float = 0.0  # random rotation, degrees to either side
+    affine_translate: float = 0.0  # random shift, share of the side
+    affine_scale: float = 0.0  # random zoom, 1 - s to 1 + s
+    policy: str | None = None  # randaugment, trivialaugment
+    randaugment_ops: int = 2
+    randaugment_magnitude: int = 9
+    random_erasing: float = 0.0  # probability
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    label_smoothing: float = 0.0
+    eval_crop_ratio: float | None = None  # crop size / resized short side; null: the model's own
+
+
+@dataclass
+class TrainerConfig:
+    """The loop: how long, how large, how exact, how often."""
+
+    max_steps: int = 1000
+    batch_size: int = 128  # images a step, over all processes
+    grad_accumulation: int = 1  # micro-batches a step
+    eval_every: int = 30  # steps
+    eval_batch_size: int = 128
+    log_every: int = 10  # steps
+    checkpoint_minutes: float = 10.0  # beside the checkpoint at every evaluation
+    workers: int = 4  # loader processes; the numbers do not depend on it
+    precision: Precision = Precision.fp32
+    device: Device = Device.auto
+    compile: bool = False
+    channels_last: bool = False
+    grad_checkpointing: bool = False
+    clip_grad_norm: float | None = None
+    ema_decay: float | None = None  # evaluate an exponential moving average of the weights
+    feature_reuse: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
+
+
+@dataclass
+class TrackingConfig:
+    """MLflow beside the run directory, which is the record."""
+
+    mlflow: bool = True
+    uri: str | None = None  # null: sqlite beside the runs
+    experiment: str = "hma-${dataset.name}"
+    log_weights: bool = False  # the best weights as an MLflow artifact
+    system_metrics: bool = False
+
+
+@dataclass
+class SweepConfig:
+    """Options of a multirun; `sweep=NAME` chooses a file of sweeps/."""
+
+    name: str | None = None  # null: made from the overrides that are swept
+    dry_run: bool = False  # print the trials and launch nothing
+    wait: bool = True  # false: return with job ids
+    fail_fast: bool = False  # stop the sweep at its first failure
+
+
+@dataclass
+class Config:
+    """A run."""
+
+    task: Task = Task.train
+    seed: int = 0
+    runs_dir: str = "runs"
+    fresh: bool = False  # start over a run that exists
+    run: str | None = None  # run directory, of evaluate and predict
+    input: str | None = None  # folder of pictures, of predict
+    output: str | None = None  # CSV file, of predict; null: predictions.csv in the current folder
+    model: ModelConfig = field(default_factory=ModelConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
