@@ -1,0 +1,136 @@
+"""Multi-head attention over memories: the block MAB of the method (Set Transformer, Lee et al., ICML 2019, with the
+release's pre-norms).
+
+For a row x and the rows Y that it reads:
+
+    q = Wq LN(x),  k = Wk LNkv(Y),  v = Wv LNkv(Y)
+    y = x + dropout(heads of softmax(temperature * q k^T / sqrt(W)) v)
+    out = y + FFN(LN1(y))
+
+Every row may read itself beside the rows that all share. The shared rows are projected once for all readers, so no
+tensor of shape [readers, rows, width] ever exists.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class KeyValue(NamedTuple):
+    """Projected rows of a memory."""
+
+    key: Tensor  # [heads, rows, width / heads]
+    value: Tensor  # [heads, rows, width / heads]
+
+
+class Weights(NamedTuple):
+    """Where the attention of each reader went; the three parts sum to 1, unless top-k dropped some."""
+
+    own: Tensor | None  # [heads, readers]: the reader's own row
+    shared: Tensor | None  # [heads, readers, rows]
+    null: Tensor | None  # [heads, readers]: the null slot
+
+
+class MemoryAttention(nn.Module):
+    """Rows of width W read memories of the same width.
+
+    Scores are divided by sqrt(W), the full width, as in the release, not by that of a head.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int = 4,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        renormalise_top_k: bool = False,
+        null_slot: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} can't be divided into {heads} heads")
+        self.heads = heads
+        self.scale = temperature / math.sqrt(width)
+        self.top_k = top_k
+        self.renormalise_top_k = renormalise_top_k
+        self.query_norm = nn.LayerNorm(width, eps=1e-12)
+        self.memory_norm = nn.LayerNorm(width, eps=1e-12)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.null_key = nn.Parameter(torch.randn(width) / math.sqrt(width)) if null_slot else None
+        self.dropout = nn.Dropout(dropout)
+        self.ffn_norm = nn.LayerNorm(width, eps=1e-12)
+        self.ffn = nn.Sequential(
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+            nn.Dropout(dropout),
+        )
+
+    def project(self, rows: Tensor) -> KeyValue:
+        """Keys and values of memory rows [K, W]."""
+        normed = self.memory_norm(rows)
+        return KeyValue(self._split(self.key(normed)), self._split(self.value(normed)))
+
+    def forward(
+        self, rows: Tensor, shared: KeyValue | None, *, visible: Tensor | None = None, read_self: bool = True
+    ) -> Tensor:
+        """Readers [N, W] and the memory they share, K rows -> [N, W].
+
+        `visible` [K] or [N, K] is false where a row must not be read; `read_self` lets each reader read itself.
+        """
+        own = self.project(rows) if read_self else None
+        weights = self.weights(rows, shared, own=own, visible=visible)
+        mixed = torch.zeros((), dtype=rows.dtype, device=rows.device)
+        if own is not None and weights.own is not None:
+            mixed = mixed + weights.own.unsqueeze(-1) * own.value
+        if shared is not None and weights.shared is not None:
+            mixed = mixed + weights.shared @ shared.value
+        attended = rows + self.dropout(mixed.transpose(0, 1).flatten(1))
+        return attended + self.ffn(self.ffn_norm(attended))
+
+    def weights(
+        self, rows: Tensor, shared: KeyValue | None, *, own: KeyValue | None = None, visible: Tensor | None = None
+    ) -> Weights:
+        """Attention weights of the readers [N, W] over their own rows, the shared rows and the null slot."""
+        query = self._split(self.query(self.query_norm(rows))) * self.scale
+        scores = []
+        if own is not None:
+            scores.append((query * own.key).sum(-1, keepdim=True))
+        if shared is not None:
+            shared_scores = query @ shared.key.transpose(1, 2)
+            if visible is not None:
+                shared_scores = shared_scores.masked_fill(~visible, -math.inf)
+            scores.append(shared_scores)
+        if self.null_key is not None:
+            null_key = self.null_key.unflatten(0, (self.heads, -1)).unsqueeze(-1)
+            scores.append(query @ null_key)
+        if not scores:
+            raise ValueError("nothing to read: no shared rows, no row of its own, no null slot")
+        joint = self._keep_top_k(torch.cat(scores, dim=-1).softmax(dim=-1))
+        first = 0 if own is None else 1
+        last = joint.shape[-1] - (0 if self.null_key is None else 1)
+        return Weights(
+            own=None if own is None else joint[..., 0],
+            shared=None if shared is None else joint[..., first:last],
+            null=None if self.null_key is None else joint[..., -1],
+        )
+
+    def _keep_top_k(self, weights: Tensor) -> Tensor:
+        """Zero all but the k largest weights of each reader and head."""
+        if self.top_k is None or self.top_k >= weights.shape[-1]:
+            return weights
+        kept = torch.zeros_like(weights, dtype=torch.bool)
+        kept.scatter_(-1, weights.topk(self.top_k, dim=-1).indices, True)
+        weights = weights.masked_fill(~kept, 0.0)
+        return weights / weights.sum(dim=-1, keepdim=True) if self.renormalise_top_k else weights
+
+    def _split(self, rows: Tensor) -> Tensor:
+        """[N, W] -> [heads, N, W / heads]."""
+        return rows.unflatten(-1, (self.heads, -1)).transpose(0, 1)

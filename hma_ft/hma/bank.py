@@ -1,0 +1,54 @@
+"""A fixed set of training features: the support set of HMA, the neighbours of kNN."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class FeatureBank(nn.Module):
+    """Features [N, D], labels [N] and sample ids [N]; empty until it is set, saved with the model."""
+
+    features: Tensor
+    labels: Tensor
+    ids: Tensor
+
+    def __init__(self, feature_width: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.empty(0, feature_width))
+        self.register_buffer("labels", torch.empty(0, dtype=torch.int64))
+        self.register_buffer("ids", torch.empty(0, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @torch.no_grad()
+    def set(self, features: Tensor, labels: Tensor, ids: Tensor) -> None:
+        """Replace the contents."""
+        self.features = features.detach().to(self.features)
+        self.labels = labels.to(self.labels)
+        self.ids = ids.to(self.ids)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take the size of what was saved: an empty bank accepts any number of rows."""
+        for name, buffer in list(self.named_buffers()):
+            saved = state_dict.get(prefix + name)
+            if saved is not None and saved.shape[1:] == buffer.shape[1:]:
+                setattr(self, name, buffer.new_empty(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def class_balanced(labels: Tensor, size: int, seed: int = 0) -> Tensor:
+    """Indices of `size` samples, the classes in turn, so that their counts differ by one at most where they have enough.
+
+    A pure function of (labels, size, seed); sorted.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    shuffled = labels[order]
+    rank_in_class = torch.empty(len(labels), dtype=torch.int64)
+    for label in labels.unique():
+        members = (shuffled == label).nonzero().squeeze(1)
+        rank_in_class[members] = torch.arange(len(members))
+    turns = torch.argsort(rank_in_class, stable=True)
+    return order[turns[:size]].sort().values

@@ -1,0 +1,173 @@
+"""The memory head: features in, logits out, through real memory, synthetic memory and attention between datapoints."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hma_ft.config.schema import HMAConfig, Inference, LabelStorage, LogitsFrom, SlotInit, TrainContext
+from hma_ft.hma.attention import KeyValue, MemoryAttention
+from hma_ft.hma.bank import FeatureBank
+from hma_ft.hma.gather import gather_rows
+from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.real_memory import RealMemory
+from hma_ft.hma.synthetic_memory import SyntheticMemory
+
+
+class _Mates(NamedTuple):
+    """What the second block reads beside a reader's own row."""
+
+    shared: KeyValue | None
+    read_self: bool
+
+
+class HMAHead(nn.Module):
+    """Heterogeneous memory augmentation on any feature extractor.
+
+    For features h [B, D] of C classes and label width L, W = D + L:
+
+        c = [h ; E[unknown]]                                    the label is what is asked for
+        c <- MAB(c_i, [c_i ; real memory])                      `real_attention`, each image on its own
+        c <- MAB(c_i, [context ; C * S synthetic slots])        `context_attention`
+        logits = Linear(c)                                      of all W columns, the first D or the last L
+
+    The context is the whole batch (over all processes, with gradient), the image alone, or the image and a fixed
+    support set: `train_context` in training, `inference` in evaluation. Without any memory and without attention
+    between datapoints the head is a linear layer on h.
+
+    After a training step, `write` the batch to the real memory; evaluation reads it and never writes.
+    """
+
+    def __init__(
+        self, feature_width: int, num_classes: int, config: HMAConfig | None = None, *, soft_labels: bool = False
+    ) -> None:
+        """`soft_labels`: the real memory holds class probabilities (mixup, smoothing) and not class ids."""
+        super().__init__()
+        config = config or HMAConfig()
+        self.config = config
+        self.inference = config.inference
+        self.feature_width = feature_width
+        has_real, has_slots = config.real.size > 0, config.synthetic.slots > 0
+        augmented = has_real or has_slots or config.datapoints
+        self.classifier = nn.Linear(self._classifier_width(augmented), num_classes)
+        self.labels = LabelTable(num_classes, config.label_width) if augmented else None
+        self.real_memory: RealMemory | None = None
+        self.synthetic_memory: SyntheticMemory | None = None
+        self.real_attention: MemoryAttention | None = None
+        self.context_attention: MemoryAttention | None = None
+        self.support: FeatureBank | None = None
+        if has_real:
+            self.real_attention = self._attention()
+            self.real_memory = RealMemory(
+                config.real.size,
+                feature_width=feature_width,
+                label_width=config.label_width,
+                num_classes=num_classes,
+                store_vectors=config.real.store is LabelStorage.vectors,
+                soft_labels=soft_labels,
+            )
+        if has_slots:
+            self.synthetic_memory = SyntheticMemory(
+                config.synthetic.slots,
+                num_classes=num_classes,
+                feature_width=feature_width,
+                gaussian=config.synthetic.init is SlotInit.gaussian,
+            )
+        if has_slots or config.datapoints:
+            self.context_attention = self._attention()
+        if config.datapoints:
+            self.support = FeatureBank(feature_width)
+
+    def forward(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Features [B, D] -> logits [B, C]; sample ids [B], or [B, 2] of mixed pairs, keep an image from its own row."""
+        if self.labels is None:
+            return self.classifier(features)
+        rows = self.read_real(self.labels.attach(features, None), ids)
+        if self.context_attention is not None:
+            mates = self._mates(rows)
+            rows = self.context_attention(rows, mates.shared, read_self=mates.read_self)
+        return self.classifier(self._classified_part(rows))
+
+    def read_real(self, rows: Tensor, ids: Tensor | None) -> Tensor:
+        """First block: each row [B, W] reads itself and the real memory."""
+        if self.real_memory is None or self.real_attention is None or self.labels is None:
+            return rows
+        shared = self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
+        return self.real_attention(rows, shared, visible=self.visible_rows(ids))
+
+    def visible_rows(self, ids: Tensor | None) -> Tensor | None:
+        """Rows of the real memory, [R] or [B, R], that images with these ids may read; None: all."""
+        if self.real_memory is None:
+            return None
+        real = self.config.real
+        return self.real_memory.visible_to(ids, mask_unfilled=real.mask_unfilled, exclude_self=real.exclude_self)
+
+    def context_rows(self, rows: Tensor) -> Tensor | None:
+        """Rows [K, W] that the second block shares: batch or support set, then the synthetic slots; None: no row."""
+        parts = []
+        if self._reads_batch():
+            parts.append(gather_rows(rows) if self.training else rows)
+        elif self._reads_support():
+            parts.append(self._support_rows())
+        if self.synthetic_memory is not None and self.labels is not None:
+            parts.append(self.synthetic_memory.rows(self.labels).to(rows.dtype))
+        return torch.cat(parts) if parts else None
+
+    def write(self, features: Tensor, labels: Tensor, ids: Tensor | None = None) -> None:
+        """Append a training batch to the real memory, of all processes in rank order.
+
+        Features [B, D], class ids [B] or probabilities [B, C], sample ids [B] or [B, 2].
+        """
+        if self.real_memory is None or self.labels is None or not self.config.real.update:
+            return
+        features, labels = gather_rows(features.detach()), gather_rows(labels.detach())
+        self.real_memory.write(features, labels, None if ids is None else gather_rows(ids), self.labels)
+
+    def _mates(self, rows: Tensor) -> _Mates:
+        """Projected context of the second block; the batch contains the reader itself already."""
+        context = self.context_rows(rows)
+        shared = None if context is None or self.context_attention is None else self.context_attention.project(context)
+        return _Mates(shared, read_self=not self._reads_batch())
+
+    def _reads_batch(self) -> bool:
+        if not self.config.datapoints:
+            return False
+        if self.training:
+            return self.config.train_context is TrainContext.batch
+        return self.inference is Inference.batch
+
+    def _reads_support(self) -> bool:
+        return self.config.datapoints and not self.training and self.inference is Inference.support
+
+    def _support_rows(self) -> Tensor:
+        """The support set after its own read of the real memory [K, W]."""
+        if self.support is None or self.labels is None or len(self.support) == 0:
+            raise RuntimeError("inference 'support' needs a support set: call head.support.set(features, labels, ids)")
+        return self.read_real(self.labels.attach(self.support.features, None), self.support.ids)
+
+    def _attention(self) -> MemoryAttention:
+        config = self.config
+        return MemoryAttention(
+            self.feature_width + config.label_width,
+            heads=config.heads,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            renormalise_top_k=config.renormalise_top_k,
+            null_slot=config.null_slot,
+            dropout=config.dropout,
+        )
+
+    def _classifier_width(self, augmented: bool) -> int:
+        if not augmented or self.config.logits_from is LogitsFrom.feature:
+            return self.feature_width
+        if self.config.logits_from is LogitsFrom.label:
+            return self.config.label_width
+        return self.feature_width + self.config.label_width
+
+    def _classified_part(self, rows: Tensor) -> Tensor:
+        """The columns of the rows [B, W] that the classifier reads."""
+        if self.config.logits_from is LogitsFrom.feature:
+            return rows[:, : self.feature_width]
+        if self.config.logits_from is LogitsFrom.label:
+            return rows[:, self.feature_width :]
+        return rows

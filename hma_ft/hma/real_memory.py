@@ -1,0 +1,110 @@
+"""The real memory: a ring buffer of features of earlier training images, with their labels and ids."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hma_ft.hma.labels import LabelTable
+
+NO_ID = -1  # id of a row that belongs to no image
+
+
+class RealMemory(nn.Module):
+    """R rows, the oldest overwritten first.
+
+    A row keeps the feature [D] (no gradient), the label and the ids of its image. Labels are kept as ids and
+    embedded when they are read, so they never go stale; `store_vectors` keeps the embedding of the day of writing,
+    as the release does. Rows that were never written hold noise of unit length and are not `filled`.
+    """
+
+    features: Tensor
+    labels: Tensor
+    vectors: Tensor
+    ids: Tensor
+    filled: Tensor
+    pointer: Tensor
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        feature_width: int,
+        label_width: int,
+        num_classes: int,
+        store_vectors: bool = False,
+        soft_labels: bool = False,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.num_classes = num_classes
+        self.store_vectors = store_vectors
+        self.soft_labels = soft_labels
+        noise = functional.normalize(torch.randn(size, feature_width + label_width), dim=1)
+        labels = torch.zeros(size, num_classes) if soft_labels else torch.full((size,), num_classes)
+        self.register_buffer("features", noise[:, :feature_width].contiguous())
+        self.register_buffer("labels", labels)
+        self.register_buffer("vectors", noise[:, feature_width:].contiguous() if store_vectors else None)
+        self.register_buffer("ids", torch.full((size, 2), NO_ID))
+        self.register_buffer("filled", torch.zeros(size, dtype=torch.bool))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+
+    def rows(self, table: LabelTable) -> Tensor:
+        """All rows [R, D + L]; the gradient reaches the label table unless vectors are stored."""
+        if self.store_vectors:
+            return torch.cat([self.features, self.vectors], dim=1)
+        return table.attach(self.features, self.labels)
+
+    def visible_to(self, ids: Tensor | None, *, mask_unfilled: bool, exclude_self: bool) -> Tensor | None:
+        """Which rows [R] or [N, R] the images with these ids ([N] or [N, 2]) may read; None: all rows."""
+        visible = self.filled if mask_unfilled else None
+        if exclude_self and ids is not None:
+            own = _share_an_image(ids, self.ids)
+            visible = ~own if visible is None else visible & ~own
+        return visible
+
+    @torch.no_grad()
+    def write(self, features: Tensor, labels: Tensor, ids: Tensor | None, table: LabelTable) -> None:
+        """Append images: features [N, D], labels [N] or probabilities [N, C], ids [N], [N, 2] (mixed pairs) or None.
+
+        Of more than R images the last R stay, as if they had been written one by one.
+        """
+        start = int(self.pointer)
+        self.pointer.copy_(torch.as_tensor((start + len(features)) % self.size))
+        skipped = max(len(features) - self.size, 0)
+        features, labels = features[skipped:], labels[skipped:]
+        slots = (torch.arange(len(features), device=features.device) + start + skipped) % self.size
+        self.features[slots] = features.to(self.features.dtype)
+        self.labels[slots] = self._stored(labels)
+        if self.store_vectors:
+            self.vectors[slots] = table(labels).to(self.vectors.dtype)
+        if ids is not None:
+            self.ids[slots] = _as_pairs(ids[skipped:])
+        else:
+            self.ids[slots] = NO_ID
+        self.filled[slots] = True
+
+    def _stored(self, labels: Tensor) -> Tensor:
+        """Labels in the form of the buffer."""
+        if not self.soft_labels:
+            if labels.is_floating_point():
+                raise ValueError("soft labels for a memory of label ids: build it with soft_labels=True")
+            return labels
+        if labels.is_floating_point():
+            return labels.to(self.labels.dtype)
+        return functional.one_hot(labels, self.num_classes).to(self.labels.dtype)
+
+
+def _as_pairs(ids: Tensor) -> Tensor:
+    """Ids [N] or [N, 2] -> [N, 2], the second one missing for images that were not mixed."""
+    if ids.ndim == 2:
+        return ids
+    return torch.stack([ids, torch.full_like(ids, NO_ID)], dim=1)
+
+
+def _share_an_image(ids: Tensor, row_ids: Tensor) -> Tensor:
+    """Whether image n and row r have an image in common: [N], [N, 2] and [R, 2] -> [N, R]."""
+    shared = torch.zeros(len(ids), len(row_ids), dtype=torch.bool, device=ids.device)
+    for own in _as_pairs(ids).unbind(1):
+        for stored in row_ids.unbind(1):
+            shared |= (own[:, None] == stored[None, :]) & (own[:, None] != NO_ID)
+    return shared
