@@ -51,7 +51,7 @@ class ReleasedHMA(nn.Module):
         """Logits of a batch [B, ...] that attends to itself."""
         features = self.encoder(x)
         logits = self.head(features)
-        if self.training and labels is not None:
+        if self.training and labels is not None and self.head.real_memory is not None:
             if self.momentum_encoder is not None:
                 self.momentum_encoder.update(self.encoder)
                 features = self.momentum_encoder(x)
