@@ -1,6 +1,7 @@
 """The memory head: features in, logits out, through real memory, synthetic memory and attention between datapoints."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,6 @@ from hma_ft.hma.gather import gather_rows
 from hma_ft.hma.labels import LabelTable
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.hma.synthetic_memory import SyntheticMemory
-
-
-class _Mates(NamedTuple):
-    """What the second block reads beside a reader's own row."""
-
-    shared: KeyValue | None
-    read_self: bool
 
 
 class HMAHead(nn.Module):
@@ -56,6 +50,8 @@ class HMAHead(nn.Module):
         self.real_attention: MemoryAttention | None = None
         self.context_attention: MemoryAttention | None = None
         self.support: FeatureBank | None = None
+        self._held_real: KeyValue | None = None
+        self._held_context: KeyValue | None = None
         if has_real:
             self.real_attention = self._attention()
             self.real_memory = RealMemory(
@@ -84,15 +80,16 @@ class HMAHead(nn.Module):
             return self.classifier(features)
         rows = self.read_real(self.labels.attach(features, None), ids)
         if self.context_attention is not None:
-            mates = self._mates(rows)
-            rows = self.context_attention(rows, mates.shared, read_self=mates.read_self)
+            rows = self.context_attention(rows, self._context(rows), read_self=not self._reads_batch())
         return self.classifier(self._classified_part(rows))
 
     def read_real(self, rows: Tensor, ids: Tensor | None) -> Tensor:
         """First block: each row [B, W] reads itself and the real memory."""
         if self.real_memory is None or self.real_attention is None or self.labels is None:
             return rows
-        shared = self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
+        shared = self._held_real
+        if shared is None:
+            shared = self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
         return self.real_attention(rows, shared, visible=self.visible_rows(ids))
 
     def visible_rows(self, ids: Tensor | None) -> Tensor | None:
@@ -123,11 +120,28 @@ class HMAHead(nn.Module):
         features, labels = gather_rows(features.detach()), gather_rows(labels.detach())
         self.real_memory.write(features, labels, None if ids is None else gather_rows(ids), self.labels)
 
-    def _mates(self, rows: Tensor) -> _Mates:
-        """Projected context of the second block; the batch contains the reader itself already."""
+    @contextmanager
+    def memories_held(self) -> Iterator[None]:
+        """Inside, in evaluation, memories are read as they are now: projected once, not once a batch."""
+        if self.training or self.labels is None:
+            yield
+            return
+        try:
+            with torch.no_grad():
+                if self.real_memory is not None and self.real_attention is not None:
+                    self._held_real = self.real_attention.project(self.real_memory.rows(self.labels))
+                if self.context_attention is not None and not self._reads_batch():
+                    self._held_context = self._context(self.classifier.weight)
+            yield
+        finally:
+            self._held_real = self._held_context = None
+
+    def _context(self, rows: Tensor) -> KeyValue | None:
+        """What the second block shares, projected; the batch contains the reader itself already."""
+        if self._held_context is not None or self.context_attention is None:
+            return self._held_context
         context = self.context_rows(rows)
-        shared = None if context is None or self.context_attention is None else self.context_attention.project(context)
-        return _Mates(shared, read_self=not self._reads_batch())
+        return None if context is None else self.context_attention.project(context)
 
     def _reads_batch(self) -> bool:
         if not self.config.datapoints:

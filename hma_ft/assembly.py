@@ -1,0 +1,97 @@
+"""The parts of a run, put together from its configuration: data, backbone, method, evaluator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from hma_ft.backbone.backbone import Backbone
+from hma_ft.backbone.create import create_backbone
+from hma_ft.config.frozen import load_config
+from hma_ft.config.schema import Config
+from hma_ft.data.prepare import ensure_present
+from hma_ft.data.splits import Splits, load_splits
+from hma_ft.data.transforms import EvalTransform
+from hma_ft.engine import checkpoint
+from hma_ft.engine.evaluate import Evaluator
+from hma_ft.engine.inputs import uses_soft_labels
+from hma_ft.engine.randomness import seed_torch
+from hma_ft.engine.state import FROZEN_DIGEST, load_trained_state
+from hma_ft.errors import UserError
+from hma_ft.methods.base import Method
+from hma_ft.methods.create import create_method
+from hma_ft.tracking.status import State, read_status
+
+
+@dataclass
+class Parts:
+    """What a run consists of before it trains."""
+
+    splits: Splits
+    method: Method
+    evaluator: Evaluator
+    eval_transform: Callable[[Tensor], Tensor]
+
+    @property
+    def backbone(self) -> Backbone:
+        """The method's."""
+        return self.method.backbone
+
+
+def assemble(config: Config, accelerator: Accelerator) -> Parts:
+    """Read the data set, build the model on the device. Errors of the configuration that need timm come first."""
+    seed_torch(config.seed, "initial weights")
+    backbone = create_backbone(
+        config.model,
+        image_size=config.augment.image_size,
+        tokens=config.method.tokens,
+        grad_checkpointing=config.trainer.grad_checkpointing,
+    )
+    with accelerator.main_process_first():
+        ensure_present(config.dataset)
+    splits = load_splits(config.dataset)
+    method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
+    transform = EvalTransform(
+        image_size=config.augment.image_size,
+        crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
+        interpolation=backbone.interpolation,
+    )
+    evaluator = Evaluator(
+        method,
+        accelerator,
+        {"train": splits.train, "val": splits.val, "test": splits.test},
+        transform,
+        batch_size=config.trainer.eval_batch_size,
+        workers=config.trainer.workers,
+        seed=config.seed,
+    )
+    return Parts(splits, method, evaluator, transform)
+
+
+def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method:
+    """The method on its backbone, its head's weights a pure function of the seed."""
+    seed_torch(config.seed, "head")
+    return create_method(config.method, backbone, num_classes, soft_labels=uses_soft_labels(config.augment))
+
+
+def restore(directory: Path, accelerator: Accelerator, config: Config | None = None) -> tuple[Config, Parts]:
+    """A finished run's configuration and its model with the chosen weights."""
+    status = read_status(directory)
+    if status is None or status.state is not State.finished:
+        state = "is no run directory" if status is None else f"holds a run that is {status.state}"
+        raise UserError(f"run={directory} {state}: give the directory of a finished run")
+    config = config or load_config(directory / "config.yaml")
+    parts = assemble(config, accelerator)
+    load_best(directory, parts.method)
+    return config, parts
+
+
+def load_best(directory: Path, method: Method, name: str | None = None) -> None:
+    """Load the weights that val chose (`name` in checkpoints/, else the newest) into the method."""
+    folder = directory / "checkpoints"
+    state = checkpoint.load(folder / name) if name else checkpoint.load_newest(folder, kind="best")
+    if state is None:
+        raise UserError(f"{folder} holds no weights: train the run again with fresh=true")
+    load_trained_state(method, state["method"], state[FROZEN_DIGEST])

@@ -1,0 +1,98 @@
+"""Checkpoints that survive a crash: written aside, synced, renamed; the name carries the checksum; the last two stay."""
+
+import contextlib
+import hashlib
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hma_ft.errors import UserError
+
+KEPT = 2
+_NAME = re.compile(r"(?P<kind>[a-z]+)-(?P<step>\d{8})-(?P<digest>[0-9a-f]{16})\.pt")
+
+
+def save(directory: Path, state: dict[str, Any], *, kind: str, step: int) -> Path:
+    """Write `state` (tensors, numbers, strings and containers of them) as `kind`-`step`-`checksum`.pt.
+
+    Raises UserError if the disk refuses; what was saved before stays.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / f".{kind}-{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        path = directory / f"{kind}-{step:08d}-{_digest(temporary)}.pt"
+        temporary.replace(path)
+        _sync_directory(directory)
+    except (OSError, RuntimeError) as error:  # torch wraps what the file object raises
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        cause = error if isinstance(error, OSError) else error.__context__ or error
+        raise UserError(
+            f"the checkpoint of step {step} can't be written to {directory} ({cause}); the one before it is intact: "
+            "make room and give the same command again to continue"
+        ) from error
+    return path
+
+
+def prune(directory: Path, *, kind: str, keep: int = KEPT) -> None:
+    """Remove all but the newest `keep` files of a kind, and what a killed process left behind."""
+    for path in _newest_first(directory, kind)[keep:]:
+        path.unlink(missing_ok=True)
+    for leftover in directory.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
+    """The newest checkpoint that is whole; None if there is none at all.
+
+    A damaged one is passed over with a warning. If all are damaged a UserError says so, and nothing is deleted.
+    """
+    paths = _newest_first(directory, kind)
+    for path in paths:
+        try:
+            return load(path)
+        except UserError as error:
+            warnings.warn(f"{error}; trying the one before it", stacklevel=2)
+    if paths:
+        raise UserError(
+            f"all checkpoints in {directory} are damaged ({', '.join(path.name for path in paths)}): restore one from a "
+            "backup, or start over with fresh=true"
+        )
+    return None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote; UserError if the checksum in the name does not fit the contents."""
+    match = _NAME.fullmatch(path.name)
+    if match is None or not path.is_file():
+        raise UserError(f"{path} is no checkpoint of this suite, or is missing")
+    if _digest(path) != match["digest"]:
+        raise UserError(f"checkpoint {path} is damaged (its checksum differs)")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _newest_first(directory: Path, kind: str) -> list[Path]:
+    found = [(match, path) for path in directory.glob(f"{kind}-*.pt") if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found, key=lambda item: int(item[0]["step"]), reverse=True)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

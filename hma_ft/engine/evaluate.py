@@ -1,0 +1,131 @@
+"""Evaluation: features of a split once, then predictions in any inference mode."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from hma_ft.data.batch import Batch
+from hma_ft.data.loader import eval_batches
+from hma_ft.data.sources.base import Samples
+from hma_ft.engine.randomness import derive_seed
+from hma_ft.methods.base import LabelledFeatures, Method
+
+
+@dataclass
+class Predictions:
+    """Of every sample of a split once, in the order of its ids."""
+
+    ids: Tensor  # int64 [N]
+    labels: Tensor  # int64 [N]
+    probabilities: Tensor  # float32 [N, C]
+
+
+class Evaluator:
+    """Predicts the splits of a data set with a method as it is now.
+
+    Every process reads its share of the pictures; the features are then brought together and all processes predict
+    from the same ones, so that every process knows the same figures. Where features are fixed they are computed once.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        accelerator: Accelerator,
+        splits: Mapping[str, Samples],
+        transform: Callable[[Tensor], Tensor],
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        self.method = method
+        self.accelerator = accelerator
+        self.splits = splits
+        self.transform = transform
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        self._fixed: dict[str, LabelledFeatures] = {}
+
+    def predict(self, split: str, mode: str) -> Predictions:
+        """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
+        seen = self.features(split)
+        self.prepare_inference(mode)
+        order = torch.arange(len(seen.labels))
+        if mode == "batch":
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "evaluation batches", split))
+            order = torch.randperm(len(order), generator=generator)
+        probabilities = torch.empty(len(order), self.method.num_classes)
+        with self.method.inference(mode):
+            for rows in order.split(self.batch_size):
+                probabilities[rows] = self.classify(seen.features[rows.to(seen.features.device)])
+        return Predictions(seen.ids.cpu(), seen.labels.cpu(), probabilities)
+
+    def prepare_inference(self, mode: str) -> None:
+        """Bring the method the training features that the mode reads."""
+        needed = self.method.reference_indices(mode, self.splits["train"].labels)
+        if needed is not None:
+            self.method.set_reference(self.features("train", needed))
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> Tensor:
+        """Probabilities [B, C] on the CPU from features [B, D]."""
+        self.method.eval()
+        with self.accelerator.autocast():
+            logits = self.method(features).logits
+        return logits.float().softmax(dim=1).cpu()
+
+    @torch.no_grad()
+    def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
+        """Features, labels and ids of a split or of some of its samples, on the device."""
+        if split in self._fixed and indices is None:
+            return self._fixed[split]
+        self.method.eval()
+        parts = [self._features_of(batch) for batch in self._batches(split, indices)]
+        seen = self._bring_together(parts)
+        expected = len(self.splits[split]) if indices is None else len(indices)
+        if len(seen.ids.unique()) != expected or len(seen.ids) != expected:
+            raise RuntimeError(f"evaluation of {split} saw {len(seen.ids)} samples of {expected}")
+        if self.method.features_are_fixed and indices is None:
+            self._fixed[split] = seen
+        return seen
+
+    def _batches(self, split: str, indices: Tensor | None) -> "object":
+        return eval_batches(
+            self.splits[split],
+            self.transform,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            order=indices,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+        )
+
+    def _features_of(self, batch: Batch) -> LabelledFeatures:
+        batch = batch.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            features = self.method.features(batch.images)
+        return LabelledFeatures(features.float() if features.dtype != torch.float64 else features, batch.labels, batch.ids)
+
+    def _bring_together(self, parts: list[LabelledFeatures]) -> LabelledFeatures:
+        """All processes' samples, sorted by id."""
+        width, device = self.method.backbone.width, self.accelerator.device
+        empty = torch.empty(0, dtype=torch.int64, device=device)
+        own = [torch.empty(0, width, device=device), empty, empty]
+        if parts:
+            own = [torch.cat(column) for column in zip(*parts, strict=True)]
+        columns = [self._gather(column) for column in own]
+        order = columns[2].argsort()
+        return LabelledFeatures(*(column[order] for column in columns))
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        """Rows of all processes, which may bring different numbers of them."""
+        if self.accelerator.num_processes == 1:
+            return rows
+        padded = self.accelerator.pad_across_processes(rows, dim=0)
+        counts = self.accelerator.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
+        gathered = self.accelerator.gather(padded).split(len(padded))
+        return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])

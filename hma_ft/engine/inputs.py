@@ -1,0 +1,64 @@
+"""What a training step is fed with: micro-batches on the device, mixed, with targets."""
+
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hma_ft.config.schema import AugmentConfig
+from hma_ft.data.batch import Batch
+from hma_ft.data.mixing import mix
+
+
+class StepInput(NamedTuple):
+    """One micro-batch."""
+
+    inputs: Tensor  # uint8 images [B, 3, S, S], or their stored features [B, D]
+    targets: Tensor  # class ids [B] or probabilities [B, C]
+    ids: Tensor  # sample ids [B], or [B, 2] with the partner of each mixed image
+
+
+def uses_soft_labels(config: AugmentConfig) -> bool:
+    """Whether the targets of training are probabilities."""
+    return config.mixup_alpha > 0 or config.cutmix_alpha > 0 or config.label_smoothing > 0
+
+
+def image_steps(
+    batches: Iterable[Batch],
+    *,
+    start_step: int,
+    micro_batches: int,
+    rank: int,
+    num_classes: int,
+    seed: int,
+    augment: AugmentConfig,
+    device: torch.device,
+) -> Iterator[tuple[StepInput, ...]]:
+    """Group a loader's batches into steps, on the device, mixed as `augment` says."""
+    stream = iter(batches)
+    for step in count(start_step):
+        step_batches = list(islice(stream, micro_batches))
+        if not step_batches:
+            return
+        first_row = rank * sum(len(batch.labels) for batch in step_batches)
+        micro = []
+        for batch in step_batches:
+            batch = batch.to(device)
+            images, targets, partners = mix(
+                batch.images,
+                batch.labels,
+                num_classes,
+                ids=batch.ids,
+                mixup_alpha=augment.mixup_alpha,
+                cutmix_alpha=augment.cutmix_alpha,
+                label_smoothing=augment.label_smoothing,
+                seed=seed,
+                step=step,
+                first_row=first_row,
+            )
+            ids = batch.ids if partners is None else torch.stack([batch.ids, partners], dim=1)
+            micro.append(StepInput(images, targets, ids))
+            first_row += len(batch.labels)
+        yield tuple(micro)

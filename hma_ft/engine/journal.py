@@ -1,0 +1,117 @@
+"""What the loop tells the world: metrics, progress, checkpoints. Rank 0 writes; the others keep silent."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hma_ft.engine import checkpoint
+from hma_ft.engine.learner import Learner
+from hma_ft.engine.metrics import Metrics
+from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, trained_state
+from hma_ft.engine.train_state import TrainState
+from hma_ft.methods.base import Method
+from hma_ft.tracking.console import Progress
+from hma_ft.tracking.mlflow_sink import MlflowSink
+from hma_ft.tracking.record import RunRecord
+
+FORMAT = 1  # of a checkpoint
+
+
+class Journal:
+    """Writes a run's record while it trains; without a record (rank > 0) every call does nothing."""
+
+    def __init__(
+        self,
+        record: RunRecord | None,
+        sink: MlflowSink | None,
+        progress: Progress | None,
+        *,
+        batch_size: int,
+        checkpoint_minutes: float,
+    ) -> None:
+        self.record = record
+        self.sink = sink
+        self.progress = progress
+        self.batch_size = batch_size
+        self._interval = checkpoint_minutes * 60.0
+        self._saved_at = time.monotonic()
+        self._wall_before = 0.0
+        self._logged = (0, 0.0)  # step and training seconds of the row before
+
+    def log_train(self, state: TrainState, loss: float, *, learning_rate: float) -> None:
+        """One row of training figures."""
+        if state.first_step_seconds == 0.0:
+            state.first_step_seconds = seconds_since_start()
+        steps, seconds = state.step - self._logged[0], state.train_seconds - self._logged[1]
+        self._logged = (state.step, state.train_seconds)
+        speed = steps * self.batch_size / max(seconds, 1e-9)
+        if self.record is None or self.progress is None:
+            return
+        row = {"train/loss": loss, "train/lr": learning_rate, "train/images_per_s": speed}
+        self.record.log_metrics(state.step, row)
+        self.progress.update(state.step, loss=loss, lr=learning_rate, images_per_s=speed)
+
+    def log_val(self, state: TrainState, metrics: Metrics) -> None:
+        """One row of val figures."""
+        if self.record is None or self.progress is None:
+            return
+        self.record.log_metrics(state.step, metrics.scalars("val") | {"val/best_top1": state.best_top1})
+        self.progress.note(f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})")
+        if self.sink is not None:
+            self.sink.push()
+
+    def keep_best(self, method: Method, step: int) -> str:
+        """Save the weights that the method holds; the name of their file."""
+        if self.record is None:
+            return ""
+        state = {"format": FORMAT, "method": trained_state(method, inference_only=True)}
+        state[FROZEN_DIGEST] = digest_of_frozen(method)
+        return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
+
+    def checkpoint(self, learner: Learner, state: TrainState) -> None:
+        """Save everything that the next step depends on."""
+        if self.record is not None:
+            state.rows = self.record.row_count
+            state.wall_seconds = self._wall_before + seconds_since_start()
+            content = {"format": FORMAT, "learner": learner.state_dict(), "state": asdict(state)}
+            checkpoint.save(self.checkpoints, content, kind="step", step=state.step)
+            checkpoint.prune(self.checkpoints, kind="step")
+            checkpoint.prune(self.checkpoints, kind="best")
+            self.record.update_status(step=state.step)
+        self._saved_at = time.monotonic()
+
+    def checkpoint_due(self) -> bool:
+        """Whether the last checkpoint is older than `checkpoint_minutes`."""
+        return self.record is not None and time.monotonic() - self._saved_at > self._interval
+
+    def resume(self, learner: Learner, directory: Path) -> TrainState:
+        """The state of the newest whole checkpoint, loaded into the learner; a new one if there is none."""
+        content: dict[str, Any] | None = checkpoint.load_newest(directory / "checkpoints", kind="step")
+        state = TrainState() if content is None else TrainState(**content["state"])
+        if content is not None:
+            learner.load_state_dict(content["learner"])
+        if self.record is not None:
+            self.record.rewind(state.rows)
+        self._logged = (state.step, state.train_seconds)
+        self._wall_before = state.wall_seconds
+        return state
+
+    @property
+    def wall_seconds(self) -> float:
+        """Of all starts of the run so far."""
+        return self._wall_before + seconds_since_start()
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of weights."""
+        if self.record is None:
+            raise RuntimeError("only the process that keeps the record writes checkpoints")
+        return self.record.path("checkpoints")
+
+
+def seconds_since_start() -> float:
+    """Since this process was started, imports included."""
+    return time.time() - psutil.Process().create_time()

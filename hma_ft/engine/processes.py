@@ -1,0 +1,63 @@
+"""The processes of a run: Accelerate, and whether it gave what was asked for."""
+
+import os
+from datetime import timedelta
+
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+from hma_ft.config.schema import Device, Precision, TrainerConfig
+from hma_ft.errors import UserError
+
+_MIXED = {Precision.fp32: "no", Precision.bf16: "bf16", Precision.fp16: "fp16"}
+
+
+def create_accelerator(config: TrainerConfig) -> Accelerator:
+    """Accelerate on the configured device and precision, in as many processes as the launcher was asked for."""
+    cuda = torch.cuda.is_available()
+    if config.device is Device.cuda and not cuda:
+        raise UserError("trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver")
+    on_cpu = config.device is Device.cpu or not cuda
+    if config.precision is Precision.fp16 and on_cpu:
+        raise UserError("trainer.precision=fp16 needs a GPU: use fp32 or bf16 on a CPU")
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision=_MIXED[config.precision],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=timedelta(minutes=10)),
+        ],
+    )
+    _require_processes(accelerator.num_processes)
+    per_step = accelerator.num_processes * config.grad_accumulation
+    if config.batch_size % per_step:
+        raise UserError(
+            f"trainer.batch_size={config.batch_size} is the batch of all {accelerator.num_processes} processes together and "
+            f"must be a multiple of processes x trainer.grad_accumulation = {per_step}"
+        )
+    return accelerator
+
+
+def _require_processes(obtained: int) -> None:
+    """Compare with what torchrun's environment or the command line of `accelerate launch` asked for."""
+    asked = int(os.environ.get("WORLD_SIZE", _asked_of_accelerate()))
+    if asked != obtained:
+        raise UserError(
+            f"{asked} processes were asked for, but this run has {obtained}: on a CPU, start it by "
+            f"`torchrun --nproc-per-node {asked} run.py ...` (accelerate launch starts one process there)"
+        )
+
+
+def _asked_of_accelerate() -> int:
+    """--num_processes of the `accelerate launch` that started this process; 1 if there is none."""
+    parent = psutil.Process().parent()
+    words = [] if parent is None else parent.cmdline()
+    if "launch" not in words or not any("accelerate" in word for word in words):
+        return 1
+    for index, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if flag in ("--num_processes", "--num-processes"):
+            return int(value or words[index + 1])
+    return 1

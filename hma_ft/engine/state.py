@@ -1,0 +1,51 @@
+"""What a run has learned: the part of a method's state that its pretrained weights don't give."""
+
+import hashlib
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from hma_ft.errors import UserError
+from hma_ft.methods.base import Method
+
+FROZEN_DIGEST = "frozen_digest"  # key of a checkpoint
+
+
+def trained_state(method: Method, *, inference_only: bool = False) -> dict[str, Tensor]:
+    """The method's state without frozen weights of the backbone; `inference_only` leaves out what predicts nothing."""
+    frozen = {name for name, _ in _frozen(method)}
+    left_out = method.training_only if inference_only else ()
+    return {
+        name: value
+        for name, value in method.state_dict().items()
+        if name not in frozen and not name.startswith(left_out)
+    }
+
+
+def load_trained_state(method: Method, state: dict[str, Tensor], frozen_digest: str) -> None:
+    """Restore what `trained_state` gave, on the same pretrained weights; UserError if those are others."""
+    if frozen_digest != digest_of_frozen(method):
+        raise UserError(
+            "the backbone's pretrained weights are not those that this run was trained with: "
+            "give model.weights the same file as then"
+        )
+    missing, unexpected = method.load_state_dict(state, strict=False)
+    frozen = {name for name, _ in _frozen(method)}
+    missing = [name for name in missing if name not in frozen and not name.startswith(method.training_only)]
+    if missing or unexpected:
+        raise UserError(f"the checkpoint does not fit the model (missing {missing}, not known {unexpected}): use the code that wrote it")
+
+
+def digest_of_frozen(method: Method) -> str:
+    """SHA-256 over the backbone's frozen weights, by name."""
+    digest = hashlib.sha256()
+    for name, value in _frozen(method):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _frozen(method: Method) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in method.backbone.named_parameters():
+        if not parameter.requires_grad:
+            yield f"backbone.{name}", parameter

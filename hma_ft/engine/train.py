@@ -1,0 +1,116 @@
+"""The training loop. It knows steps, evaluations and checkpoints; it never asks which method it trains."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from hma_ft.config.schema import SchedulerConfig, TrainerConfig
+from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.journal import Journal
+from hma_ft.engine.learner import Learner
+from hma_ft.engine.metrics import Metrics
+from hma_ft.engine.schedule import learning_rate_factor
+from hma_ft.engine.signals import StopRequest
+from hma_ft.engine.train_state import TrainState
+from hma_ft.errors import Interrupted, UserError
+
+
+def train(
+    learner: Learner,
+    steps: Iterable[Sequence[StepInput]],
+    evaluate_val: Callable[[], Metrics],
+    journal: Journal,
+    state: TrainState,
+    stop: StopRequest,
+    *,
+    config: TrainerConfig,
+    schedule: SchedulerConfig,
+) -> None:
+    """Train from `state.step` to `config.max_steps`; `state` always says where the run stands.
+
+    `evaluate_val` evaluates the val split with the weights that the method holds. Raises Interrupted after a signal,
+    once a checkpoint is written, and UserError if a loss is not finite.
+    """
+    with stop.deferred():
+        if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
+            _evaluate(learner, evaluate_val, journal, state, stop)
+        clock = time.perf_counter()
+        unchecked: Callable[[], None] | None = None
+        for micro_batches in steps:
+            factor = learning_rate_factor(schedule, state.step, config.max_steps)
+            loss = learner.step(micro_batches, step=state.step, learning_rate_factor=factor)
+            state.step += 1
+            if unchecked is not None:  # one step late, so that the device need not wait for the check
+                unchecked()
+            unchecked = partial(_require_finite, state.step, loss, micro_batches)
+
+            evaluates = _evaluation_due(state, config)
+            logs = evaluates or state.step % config.log_every == 0 or state.step == 1
+            stopping = _asked_to_stop(stop, learner.accelerator, logs)
+            if logs or stopping or journal.checkpoint_due():
+                unchecked()
+                state.train_seconds, clock = state.train_seconds + time.perf_counter() - clock, time.perf_counter()
+            if logs:
+                journal.log_train(state, loss.item(), learning_rate=learner.learning_rate)
+            if stopping:
+                journal.checkpoint(learner, state)
+                stop.leave_if_asked()
+            if evaluates:
+                _evaluate(learner, evaluate_val, journal, state, stop)
+            elif journal.checkpoint_due():
+                journal.checkpoint(learner, state)
+            if evaluates:
+                clock = time.perf_counter()
+
+
+def _evaluation_due(state: TrainState, config: TrainerConfig) -> bool:
+    """Whether val is to be evaluated after this step and was not yet."""
+    scheduled = state.step % config.eval_every == 0 or state.step == config.max_steps
+    return state.step > 0 and scheduled and state.evaluated_step != state.step
+
+
+def _evaluate(
+    learner: Learner, evaluate_val: Callable[[], Metrics], journal: Journal, state: TrainState, stop: StopRequest
+) -> None:
+    """Evaluate val, keep the weights if they are the best, write a checkpoint.
+
+    A signal cuts the evaluation short: it changes nothing, so the checkpoint is that of the step before it. Several
+    processes finish it, as they can't all leave a collective operation at the same point.
+    """
+    started = time.perf_counter()
+    interruptible = stop.at_once() if learner.accelerator.num_processes == 1 else nullcontext()
+    with learner.evaluated_weights():
+        try:
+            with interruptible:
+                metrics = evaluate_val()
+        except Interrupted:
+            metrics = None
+        if metrics is not None and state.improves(metrics):
+            state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
+            state.best_file = journal.keep_best(learner.method, state.step)
+    if metrics is not None:
+        state.evaluated_step = state.step
+        state.eval_seconds += time.perf_counter() - started
+        journal.log_val(state, metrics)
+    journal.checkpoint(learner, state)
+    if metrics is None:
+        stop.leave_if_asked()
+
+
+def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> bool:
+    """Several processes agree at the steps that log only: asking makes the device wait."""
+    return stop.agreed(accelerator) if accelerator.num_processes == 1 or logs else False
+
+
+def _require_finite(step: int, loss: Tensor, micro_batches: Sequence[StepInput]) -> None:
+    if not torch.isfinite(loss):
+        ids = torch.cat([batch.ids.reshape(len(batch.ids), -1)[:, 0] for batch in micro_batches]).tolist()
+        raise UserError(
+            f"the loss of step {step} is {loss.item()}: lower optimizer.lr, set trainer.clip_grad_norm or use "
+            f"trainer.precision=fp32; ids of the batch's training samples: {ids}"
+        )

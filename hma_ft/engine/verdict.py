@@ -1,0 +1,87 @@
+"""The end of a run: the chosen weights on val and test, in every inference mode, written down."""
+
+import resource
+import sys
+
+import torch
+
+from hma_ft.data.splits import Splits
+from hma_ft.engine.evaluate import Evaluator, Predictions
+from hma_ft.engine.journal import Journal
+from hma_ft.engine.metrics import Metrics, evaluate_predictions
+from hma_ft.engine.train_state import TrainState
+from hma_ft.methods.base import Method
+from hma_ft.tracking.figures import confusion_png, curves_png
+from hma_ft.tracking.record import RunRecord
+
+
+def reach_verdict(
+    evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal
+) -> None:
+    """Evaluate the method as it is, and write result.json, predictions, tables and figures."""
+    headline, *others = method.inference_modes()
+    result: dict[str, float | int | str] = {}
+    for mode in (headline, *others):
+        for split in ("val", "test"):
+            predictions, metrics = evaluate_split(evaluator, splits, split, mode)
+            suffix = "" if mode == headline else f"_{mode}"
+            result |= metrics.scalars(f"{split}{suffix}")
+            if split == "test" and journal.record is not None:
+                _write_predictions(journal.record, predictions, metrics, splits.class_names, suffix)
+    if journal.record is None:
+        return
+    trainable, total = method.parameter_counts()
+    result |= {
+        "inference": headline,
+        "best/step": state.best_step,
+        "params/trainable": trainable,
+        "params/total": total,
+        **_times(state, journal),
+        "memory/peak_bytes": peak_memory_bytes(),
+        "processes": evaluator.accelerator.num_processes,
+        **{f"data/{name}": value for name, value in splits.description.items() if isinstance(value, (int, str))},
+    }
+    curves_png(journal.record.path("curves.png"), journal.record.rows)
+    journal.record.write_result(result)
+
+
+def evaluate_split(evaluator: Evaluator, splits: Splits, split: str, mode: str) -> tuple[Predictions, Metrics]:
+    """Predictions of a split in a mode and what they are worth."""
+    predictions = evaluator.predict(split, mode)
+    return predictions, evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
+
+
+def peak_memory_bytes() -> int:
+    """Of the GPU where there is one, else the resident memory of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _times(state: TrainState, journal: Journal) -> dict[str, float]:
+    seconds = max(state.train_seconds, 1e-9)
+    return {
+        "time/train_s": state.train_seconds,
+        "time/eval_s": state.eval_seconds,
+        "time/wall_s": journal.wall_seconds,
+        "time/first_step_s": state.first_step_seconds,
+        "time/steps_per_s": state.step / seconds,
+        "time/images_per_s": state.step * journal.batch_size / seconds,
+    }
+
+
+def _write_predictions(
+    record: RunRecord, predictions: Predictions, metrics: Metrics, class_names: list[str], suffix: str
+) -> None:
+    """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figure of the headline."""
+    record.write_predictions(
+        predictions.ids.numpy(),
+        predictions.labels.numpy(),
+        predictions.probabilities.numpy(),
+        class_names,
+        name=f"predictions{suffix}.npz",
+    )
+    if not suffix:
+        record.write_per_class(metrics.per_class)
+        confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), class_names)

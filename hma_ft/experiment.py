@@ -1,0 +1,87 @@
+"""One run: locked, recorded, continued or reported. What happens inside is in `training`."""
+
+import shutil
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from accelerate import Accelerator
+
+from hma_ft.config.fingerprint import fingerprint
+from hma_ft.config.frozen import run_directory
+from hma_ft.config.schema import Config
+from hma_ft.engine.processes import create_accelerator
+from hma_ft.engine.signals import StopRequest, stop_on_signals
+from hma_ft.errors import Interrupted, UserError
+from hma_ft.tracking.console import result_table
+from hma_ft.tracking.lock import RunLock
+from hma_ft.tracking.mlflow_sink import MlflowSink
+from hma_ft.tracking.record import RunRecord
+from hma_ft.tracking.result import read_result
+from hma_ft.tracking.status import State, read_status
+from hma_ft.training import train_and_test
+
+
+class Summary(NamedTuple):
+    """What a run came to."""
+
+    val_top1: float
+    directory: Path
+    state: str
+
+
+def run(config: Config) -> Summary:
+    """Train, evaluate and record; continue a run that was cut off; only report one that is finished."""
+    directory = run_directory(config)
+    accelerator = create_accelerator(config.trainer)
+    main = accelerator.is_main_process
+    with stop_on_signals() as stop, RunLock(directory) if main else nullcontext():
+        if main and config.fresh:
+            _clear(directory)
+        accelerator.wait_for_everyone()
+        status = read_status(directory)
+        finished = status is not None and status.state is State.finished
+        accelerator.wait_for_everyone()  # all ranks have read the status before rank 0 writes it
+        if not finished:
+            _run_recorded(config, accelerator, directory, stop)
+        elif main:
+            print("This run is finished: its record is reported. fresh=true starts it over.")
+    result = read_result(directory)
+    if main:
+        result_table(result, directory, config.tracking)
+    return Summary(float(result["val/top1"]), directory, State.finished)
+
+
+def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, stop: StopRequest) -> None:
+    """Run, and leave a status that tells how it ended."""
+    if not accelerator.is_main_process:
+        train_and_test(config, accelerator, directory, None, None, stop)
+        return
+    record = RunRecord.open(
+        directory, config=asdict(config), fingerprint=fingerprint(config), max_steps=config.trainer.max_steps
+    )
+    sink = MlflowSink(record, config.tracking) if config.tracking.mlflow else None
+    try:
+        train_and_test(config, accelerator, directory, record, sink, stop)
+        record.update_status(state=State.finished, step=config.trainer.max_steps, message="")
+    except (Interrupted, KeyboardInterrupt) as error:
+        record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")
+        raise
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        record.update_status(state=State.failed, message=message)
+        raise
+    finally:
+        if sink is not None:
+            sink.close()
+        record.close()
+
+
+def _clear(directory: Path) -> None:
+    """Remove what an earlier run left, except the lock that this process holds."""
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()

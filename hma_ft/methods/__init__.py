@@ -1,0 +1,1 @@
+"""How a backbone becomes a classifier: one module a method."""

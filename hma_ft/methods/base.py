@@ -1,0 +1,109 @@
+"""What the training loop knows of a method."""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hma_ft.backbone.create import Backbone
+from hma_ft.config.schema import MethodConfig
+
+
+class Output(NamedTuple):
+    """What a method says of a batch."""
+
+    logits: Tensor  # [B, C]
+    features: Tensor  # [B, D], pre-logits of the backbone
+
+
+class LabelledFeatures(NamedTuple):
+    """Features of a split or of a part of one, under the evaluation transform."""
+
+    features: Tensor  # [N, D]
+    labels: Tensor  # [N]
+    ids: Tensor  # [N]
+
+
+class Observation(NamedTuple):
+    """One micro-batch of a training step, as the method saw it."""
+
+    inputs: Tensor  # uint8 images [B, 3, S, S] or features [B, D]
+    output: Output
+    targets: Tensor  # class ids [B] or probabilities [B, C]
+    ids: Tensor  # sample ids [B], or [B, 2] where two images were mixed
+
+
+class Method(nn.Module, ABC):
+    """A backbone and a head.
+
+    A subclass builds its head in the constructor (same four arguments) and implements `classify`. Everything else
+    has a default: override what the method needs.
+    """
+
+    training_only: tuple[str, ...] = ()  # prefixes of state that only training needs; not saved with the best weights
+
+    def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
+        """`soft_labels`: training targets are class probabilities (mixup, cutmix, smoothing) and not class ids."""
+        super().__init__()
+        backbone.set_trainable(config.backbone, config.class_token)
+        self.backbone = backbone
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
+        """Features [B, D] and sample ids (None: not of the training split) -> logits [B, C]."""
+
+    def forward(self, inputs: Tensor, ids: Tensor | None = None) -> Output:
+        """uint8 images [B, 3, S, S], or their stored features [B, D]."""
+        features = inputs if inputs.ndim == 2 else self.features(inputs)
+        return Output(self.classify(features, ids), features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pre-logits [B, D]; without a graph where nothing in the backbone trains."""
+        with nullcontext() if self.backbone.trains else torch.no_grad():
+            return self.backbone(images)
+
+    def loss(self, output: Output, targets: Tensor) -> Tensor:
+        """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
+        return functional.cross_entropy(output.logits, targets)
+
+    def observe(self, step: list[Observation]) -> None:  # noqa: B027 - a hook that most methods don't need
+        """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
+
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
+        """Of a method without trainable parameters: learn from all training features in one pass."""
+        raise NotImplementedError(f"{type(self).__name__} has no trainable parameters and no fit")
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """Whether there is anything for an optimizer to do."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    @property
+    def features_are_fixed(self) -> bool:
+        """Whether an image's features are the same throughout the run."""
+        return not self.backbone.trains
+
+    def inference_modes(self) -> tuple[str, ...]:
+        """Ways to predict; the first one is the headline and chooses the checkpoint."""
+        return ("alone",)
+
+    def inference(self, mode: str) -> AbstractContextManager[None]:
+        """A context of evaluation in one of `inference_modes`, in which no weight and no memory changes."""
+        return nullcontext()
+
+    def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
+        """Training samples whose features this mode reads, given the labels [N] of the training split; None: none."""
+        return None
+
+    def set_reference(self, reference: LabelledFeatures) -> None:
+        """Take the features that `reference_indices` asked for."""
+        raise NotImplementedError(f"{type(self).__name__} reads no reference features")
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Trainable and all parameters of the model that predicts."""
+        counted = [p for name, p in self.named_parameters() if not name.startswith(self.training_only)]
+        return sum(p.numel() for p in counted if p.requires_grad), sum(p.numel() for p in counted)

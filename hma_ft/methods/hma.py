@@ -1,0 +1,90 @@
+"""HMA on a Vision Transformer: full fine-tuning or head only, with or without memory tokens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from hma_ft.backbone.create import Backbone
+from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MethodConfig
+from hma_ft.errors import UserError
+from hma_ft.hma import HMAHead
+from hma_ft.hma.bank import class_balanced
+from hma_ft.hma.momentum import MomentumEncoder
+from hma_ft.methods.base import LabelledFeatures, Method, Observation
+
+
+class HMA(Method):
+    """The memory head on the backbone's features.
+
+    Rows of the real memory come from a momentum copy of the backbone while that trains, and from the live features
+    where it is frozen (as in the release, also if class or memory tokens train) or `method.hma.real.momentum` is 0.
+    """
+
+    training_only = ("momentum_encoder.",)
+
+    def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
+        super().__init__(backbone, num_classes, config, soft_labels)
+        require_divisible(backbone.width, config.hma)
+        self.config = config.hma
+        self.head = HMAHead(backbone.width, num_classes, config.hma, soft_labels=soft_labels)
+        real = config.hma.real
+        copied = config.backbone is BackboneTuning.full and real.size > 0 and real.update and real.momentum > 0
+        self.momentum_encoder = MomentumEncoder(backbone, real.momentum) if copied else None
+
+    def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
+        """Features [B, D] and sample ids [B] or [B, 2] -> logits [B, C]."""
+        return self.head(features, ids)
+
+    @torch.no_grad()
+    def observe(self, step: list[Observation]) -> None:
+        """Move the momentum encoder once and queue the step's images."""
+        if self.head.real_memory is None or not self.config.real.update:
+            return
+        if self.momentum_encoder is not None:
+            self.momentum_encoder.update(self.backbone)
+        for seen in step:
+            features = seen.output.features if self.momentum_encoder is None else self.momentum_encoder(seen.inputs)
+            self.head.write(features, seen.targets, seen.ids)
+
+    def inference_modes(self) -> tuple[str, ...]:
+        """The configured mode first; without attention between datapoints all modes are the same."""
+        chosen = self.config.inference
+        if not self.config.datapoints:
+            return (chosen.value,)
+        return (chosen.value, *(mode.value for mode in Inference if mode is not chosen))
+
+    @contextmanager
+    def inference(self, mode: str) -> Iterator[None]:
+        """Predict alone, with the batch or with the support set; memories are projected once."""
+        before = self.head.inference
+        self.head.inference = Inference(mode)
+        try:
+            with self.head.memories_held():
+                yield
+        finally:
+            self.head.inference = before
+
+    def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
+        """The support set: class-balanced, a pure function of the training labels."""
+        if not self.config.datapoints or Inference(mode) is not Inference.support:
+            return None
+        return class_balanced(labels, self.config.support_size)
+
+    def set_reference(self, reference: LabelledFeatures) -> None:
+        """Replace the support set."""
+        if self.head.support is None:
+            raise RuntimeError("no attention between datapoints, so no support set")
+        self.head.support.set(*reference)
+
+
+def require_divisible(feature_width: int, config: HMAConfig) -> None:
+    """Raise a UserError unless the heads divide the width of the memory rows."""
+    width = feature_width + config.label_width
+    if width % config.heads:
+        divisors = [heads for heads in range(1, 33) if width % heads == 0]
+        raise UserError(
+            f"method.hma.heads={config.heads} does not divide the width {width} (features {feature_width} + "
+            f"method.hma.label_width {config.label_width}): use one of {', '.join(map(str, divisors))}"
+        )

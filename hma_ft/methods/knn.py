@@ -1,0 +1,57 @@
+"""k nearest neighbours on frozen features: what the features are worth without any training.
+
+Cosine similarity, votes weighted by exp(similarity / temperature) (Wu et al., CVPR 2018, section 3.4).
+"""
+
+import itertools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hma_ft.backbone.create import Backbone
+from hma_ft.config.schema import MethodConfig
+from hma_ft.hma.bank import FeatureBank
+from hma_ft.methods.base import LabelledFeatures, Method
+
+FLOOR = 1e-6  # probability of a class without any neighbour, before normalisation
+
+
+class KNN(Method):
+    """Neighbours are the training split's; k and temperature are chosen on val, by accuracy, then likelihood."""
+
+    k: Tensor
+    temperature: Tensor
+
+    def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
+        super().__init__(backbone, num_classes, config, soft_labels)
+        self.bank = FeatureBank(backbone.width)
+        self.choices = list(itertools.product(config.options["k"], config.options["temperature"]))
+        self.register_buffer("k", torch.tensor(self.choices[0][0]))
+        self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
+
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
+        """Store the training features and choose k and temperature."""
+        self.bank.set(functional.normalize(train.features, dim=1), train.labels, train.ids)
+        best = (-1.0, 0.0)
+        for k, temperature in self.choices:
+            log_probabilities = self._vote(val.features, k, temperature)
+            accuracy = (log_probabilities.argmax(1) == val.labels).double().mean().item()
+            likelihood = -functional.nll_loss(log_probabilities, val.labels).item()
+            if (accuracy, likelihood) > best or best[0] < 0:
+                best = (accuracy, likelihood)
+                self.k.fill_(k)
+                self.temperature.fill_(temperature)
+
+    def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
+        """Features [B, D] -> log-probabilities [B, C]."""
+        return self._vote(features, int(self.k), float(self.temperature))
+
+    def _vote(self, features: Tensor, k: int, temperature: float) -> Tensor:
+        similarity = functional.normalize(features, dim=1) @ self.bank.features.T
+        nearest = similarity.topk(min(k, len(self.bank)), dim=1)
+        weight = ((nearest.values - nearest.values[:, :1]) / temperature).exp()
+        votes = torch.zeros(len(features), self.num_classes, dtype=weight.dtype, device=weight.device)
+        votes.scatter_add_(1, self.bank.labels[nearest.indices], weight)
+        share = votes / votes.sum(1, keepdim=True) + FLOOR
+        return (share / share.sum(1, keepdim=True)).log()

@@ -1,0 +1,151 @@
+"""What a run does: assemble, train or fit, choose on val, read test once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from hma_ft.assembly import Parts, assemble, load_best
+from hma_ft.backbone.backbone import Backbone
+from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.data.loader import train_loader
+from hma_ft.data.transforms import TrainTransform
+from hma_ft.engine.inputs import StepInput, image_steps
+from hma_ft.engine.journal import Journal
+from hma_ft.engine.learner import Learner
+from hma_ft.engine.metrics import Metrics, evaluate_predictions
+from hma_ft.engine.optimizer import create_optimizer
+from hma_ft.engine.signals import StopRequest
+from hma_ft.engine.train import train
+from hma_ft.engine.train_state import TrainState
+from hma_ft.engine.verdict import reach_verdict
+from hma_ft.methods.base import Method
+from hma_ft.tracking.console import Progress
+from hma_ft.tracking.mlflow_sink import MlflowSink
+from hma_ft.tracking.record import RunRecord
+
+
+def train_and_test(
+    config: Config,
+    accelerator: Accelerator,
+    directory: Path,
+    record: RunRecord | None,
+    sink: MlflowSink | None,
+    stop: StopRequest,
+) -> None:
+    """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
+    parts = assemble(config, accelerator)
+    progress = None
+    if record is not None:
+        record.write_data(parts.splits.description)
+        progress = Progress(config.trainer.max_steps)
+    journal = Journal(
+        record,
+        sink,
+        progress,
+        batch_size=config.trainer.batch_size,
+        checkpoint_minutes=config.trainer.checkpoint_minutes,
+    )
+    _prepare_for_device(parts.method, config.trainer)
+    with progress or nullcontext():
+        if parts.method.learns_by_steps:
+            state = _train(config, accelerator, parts, directory, journal, stop)
+        else:
+            state = _fit(parts, journal)
+    best = [state.best_file]
+    broadcast_object_list(best)  # rank 0 knows it
+    load_best(directory, parts.method, best[0])
+    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+
+
+def _train(
+    config: Config, accelerator: Accelerator, parts: Parts, directory: Path, journal: Journal, stop: StopRequest
+) -> TrainState:
+    """Train by steps, from the newest checkpoint if there is one."""
+    learner = Learner(
+        parts.method,
+        create_optimizer(parts.method, config.optimizer),
+        accelerator,
+        seed=config.seed,
+        clip_grad_norm=config.trainer.clip_grad_norm,
+        ema_decay=config.trainer.ema_decay,
+    )
+    state = journal.resume(learner, directory)
+    steps = _step_inputs(config, accelerator, parts, state.step)
+    train(
+        learner,
+        steps,
+        lambda: _evaluate_val(parts),
+        journal,
+        state,
+        stop,
+        config=config.trainer,
+        schedule=config.scheduler,
+    )
+    return state
+
+
+def _fit(parts: Parts, journal: Journal) -> TrainState:
+    """Of a method without trainable parameters: one pass over the features of train and val."""
+    evaluator, state = parts.evaluator, TrainState()
+    parts.method.fit(evaluator.features("train"), evaluator.features("val"))
+    metrics = _evaluate_val(parts)
+    state.best_top1, state.best_loss = metrics.top1, metrics.nll
+    journal.log_val(state, metrics)
+    state.best_file = journal.keep_best(parts.method, state.step)
+    return state
+
+
+def _evaluate_val(parts: Parts) -> Metrics:
+    """Val in the headline mode."""
+    predictions = parts.evaluator.predict("val", parts.method.inference_modes()[0])
+    return evaluate_predictions(predictions.probabilities, predictions.labels, parts.splits.class_names)
+
+
+def _step_inputs(
+    config: Config, accelerator: Accelerator, parts: Parts, start_step: int
+) -> Iterator[Sequence[StepInput]]:
+    """The training batches from `start_step` on."""
+    trainer, backbone = config.trainer, parts.method.backbone
+    transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=_mean_colour(backbone))
+    batches = train_loader(
+        parts.splits.train,
+        transform,
+        batch_size=trainer.batch_size,
+        seed=config.seed,
+        start_step=start_step,
+        num_steps=trainer.max_steps - start_step,
+        workers=trainer.workers,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        micro_batches=trainer.grad_accumulation,
+    )
+    return image_steps(
+        batches,
+        start_step=start_step,
+        micro_batches=trainer.grad_accumulation,
+        rank=accelerator.process_index,
+        num_classes=len(parts.splits.class_names),
+        seed=config.seed,
+        augment=config.augment,
+        device=accelerator.device,
+    )
+
+
+def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
+    """The model's mean in 0..255, what random erasing fills with."""
+    red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
+    return red, green, blue
+
+
+def _prepare_for_device(method: Method, config: TrainerConfig) -> None:
+    """Memory format and compilation, in place, so that weights keep their names."""
+    for module in method.modules():
+        if isinstance(module, Backbone):
+            if config.channels_last:
+                module.to(memory_format=torch.channels_last)
+            if config.compile:
+                module.compile()
