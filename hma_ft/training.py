@@ -19,6 +19,7 @@ from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
 from hma_ft.engine.signals import StopRequest
+from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
@@ -95,7 +96,7 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
-    state.best_file = journal.keep_best(parts.method, state.step)
+    state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
     return state
 
 

@@ -10,7 +10,7 @@ import psutil
 from hma_ft.engine import checkpoint
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics
-from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, trained_state
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.tracking.console import Progress
@@ -63,12 +63,12 @@ class Journal:
         if self.sink is not None:
             self.sink.push()
 
-    def keep_best(self, method: Method, step: int) -> str:
+    def keep_best(self, method: Method, step: int, frozen_digest: str) -> str:
         """Save the weights that the method holds; the name of their file."""
         if self.record is None:
             return ""
         state = {"format": FORMAT, "method": trained_state(method, inference_only=True)}
-        state[FROZEN_DIGEST] = digest_of_frozen(method)
+        state[FROZEN_DIGEST] = frozen_digest
         return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
 
     def checkpoint(self, learner: Learner, state: TrainState) -> None:

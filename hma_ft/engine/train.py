@@ -92,7 +92,7 @@ def _evaluate(
             metrics = None
         if metrics is not None and state.improves(metrics):
             state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
-            state.best_file = journal.keep_best(learner.method, state.step)
+            state.best_file = journal.keep_best(learner.method, state.step, learner.frozen_digest)
     if metrics is not None:
         state.evaluated_step = state.step
         state.eval_seconds += time.perf_counter() - started

@@ -1,0 +1,57 @@
+"""The ring buffer: any size, any batch, and who may read what."""
+
+import pytest
+import torch
+
+from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.real_memory import RealMemory
+
+
+def memory(size: int, **options: bool) -> tuple[RealMemory, LabelTable]:
+    torch.manual_seed(0)
+    return RealMemory(size, feature_width=2, label_width=3, num_classes=4, **options), LabelTable(4, 3)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 10])
+@pytest.mark.parametrize("batch", [1, 3, 4, 9, 25])
+def test_the_last_images_stay_whatever_the_sizes(size: int, batch: int) -> None:
+    queue, table = memory(size)
+    numbers = torch.arange(batch * 4)
+    for chunk in numbers.split(batch):
+        queue.write(chunk[:, None].expand(-1, 2).float(), chunk % 4, chunk, table)
+    kept = numbers[-size:]
+    order = (torch.arange(size) + queue.pointer) % size if len(numbers) >= size else torch.arange(len(kept))
+    assert queue.ids[order, 0].tolist() == kept.tolist()
+    assert queue.features[order, 0].tolist() == kept.tolist()
+    assert queue.labels[order].tolist() == (kept % 4).tolist()
+    assert int(queue.filled.sum()) == len(kept)
+
+
+def test_writing_in_one_go_and_one_by_one_is_the_same() -> None:
+    features, labels, ids = torch.randn(11, 2), torch.randint(4, (11,)), torch.arange(11)
+    together, table = memory(5)
+    apart, _ = memory(5)
+    together.write(features, labels, ids, table)
+    for row in range(11):
+        apart.write(features[row : row + 1], labels[row : row + 1], ids[row : row + 1], table)
+    for name, buffer in together.named_buffers():
+        assert torch.equal(buffer, apart.get_buffer(name)), name
+
+
+def test_an_image_does_not_read_its_own_row_nor_that_of_its_mixing_partner() -> None:
+    queue, table = memory(4)
+    pairs = torch.tensor([[0, 1], [2, -1], [3, 4]])
+    queue.write(torch.randn(3, 2), torch.zeros(3, dtype=torch.int64), pairs, table)
+    visible = queue.visible_to(torch.tensor([[1, -1], [9, 2], [8, -1]]), mask_unfilled=True, exclude_self=True)
+    assert visible.tolist() == [
+        [False, True, True, False],  # image 1 is in row 0; row 3 was never written
+        [True, False, True, False],
+        [True, True, True, False],
+    ]
+    assert queue.visible_to(None, mask_unfilled=False, exclude_self=True) is None
+
+
+def test_soft_labels_need_a_memory_for_them() -> None:
+    queue, table = memory(4)
+    with pytest.raises(ValueError, match="soft_labels"):
+        queue.write(torch.randn(1, 2), torch.full((1, 4), 0.25), None, table)
