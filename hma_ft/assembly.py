@@ -10,7 +10,7 @@ from torch import Tensor
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.frozen import load_config
-from hma_ft.config.schema import Config
+from hma_ft.config.schema import Config, DatasetConfig
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform
@@ -76,13 +76,21 @@ def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method
     return create_method(config.method, backbone, num_classes, soft_labels=uses_soft_labels(config.augment))
 
 
-def restore(directory: Path, accelerator: Accelerator, config: Config | None = None) -> tuple[Config, Parts]:
-    """A finished run's configuration and its model with the chosen weights."""
+def restore(command: Config, accelerator: Accelerator) -> tuple[Config, Parts]:
+    """The finished run `command.run`: its configuration, and its model with the chosen weights.
+
+    What may have moved since is the command's where it says so: data set root, weights file, workers.
+    """
+    directory = Path(command.run or "")
     status = read_status(directory)
     if status is None or status.state is not State.finished:
         state = "is no run directory" if status is None else f"holds a run that is {status.state}"
         raise UserError(f"run={directory} {state}: give the directory of a finished run")
-    config = config or load_config(directory / "config.yaml")
+    config = load_config(directory / "config.yaml")
+    if command.dataset.root != DatasetConfig().root:
+        config.dataset.root = command.dataset.root
+    config.model.weights = command.model.weights or config.model.weights
+    config.trainer.workers = command.trainer.workers
     parts = assemble(config, accelerator)
     load_best(directory, parts.method)
     return config, parts

@@ -96,6 +96,7 @@ class ModelConfig:
     """A timm Vision Transformer and where its weights come from."""
 
     name: str = "vit_base_patch32_224.augreg_in21k"  # timm's name, with the weight tag
+    label: str = "vit_b32"  # short, for run directories and tables
     pretrained: bool = True  # fetch timm's weights from the hub, unless `weights` names a file
     weights: str | None = None  # local .pth, .safetensors or .npz
     image_size: int = 224  # pixels a side; position embeddings are interpolated to it
@@ -247,6 +248,7 @@ class TrainerConfig:
     clip_grad_norm: float | None = None
     ema_decay: float | None = None  # evaluate an exponential moving average of the weights
     feature_reuse: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
+    feature_reuse_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -19,20 +20,16 @@ def reach_verdict(
     evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal
 ) -> None:
     """Evaluate the method as it is, and write result.json, predictions, tables and figures."""
-    headline, *others = method.inference_modes()
     result: dict[str, float | int | str] = {}
-    for mode in (headline, *others):
-        for split in ("val", "test"):
-            predictions, metrics = evaluate_split(evaluator, splits, split, mode)
-            suffix = "" if mode == headline else f"_{mode}"
-            result |= metrics.scalars(f"{split}{suffix}")
-            if split == "test" and journal.record is not None:
-                _write_predictions(journal.record, predictions, metrics, splits.class_names, suffix)
+    for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
+        result |= metrics.scalars(f"{split}{suffix}")
+        if split == "test" and journal.record is not None:
+            _write_predictions(journal.record, predictions, metrics, splits.class_names, suffix)
     if journal.record is None:
         return
     trainable, total = method.parameter_counts()
     result |= {
-        "inference": headline,
+        "inference": method.inference_modes()[0],
         "best/step": state.best_step,
         "params/trainable": trainable,
         "params/total": total,
@@ -45,10 +42,16 @@ def reach_verdict(
     journal.record.write_result(result)
 
 
-def evaluate_split(evaluator: Evaluator, splits: Splits, split: str, mode: str) -> tuple[Predictions, Metrics]:
-    """Predictions of a split in a mode and what they are worth."""
-    predictions = evaluator.predict(split, mode)
-    return predictions, evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
+def evaluate_all(
+    evaluator: Evaluator, method: Method, splits: Splits
+) -> Iterator[tuple[str, str, Predictions, Metrics]]:
+    """Split, suffix of its figures ("" for the headline mode, else "_MODE"), predictions and what they are worth."""
+    headline, *others = method.inference_modes()
+    for mode in (headline, *others):
+        for split in ("val", "test"):
+            predictions = evaluator.predict(split, mode)
+            metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
+            yield split, "" if mode == headline else f"_{mode}", predictions, metrics
 
 
 def peak_memory_bytes() -> int:

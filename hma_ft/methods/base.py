@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 
 
@@ -63,8 +62,7 @@ class Method(nn.Module, ABC):
 
     def features(self, images: Tensor) -> Tensor:
         """Pre-logits [B, D]; without a graph where nothing in the backbone trains."""
-        with nullcontext() if self.backbone.trains else torch.no_grad():
-            return self.backbone(images)
+        return self.backbone(images)
 
     def loss(self, output: Output, targets: Tensor) -> Tensor:
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""

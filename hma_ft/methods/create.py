@@ -2,7 +2,7 @@
 
 import importlib
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Method

@@ -5,7 +5,7 @@ What trains beside the head is the configuration's: `method.backbone`, `method.c
 
 from torch import Tensor, nn
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.methods.base import Method
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hma_ft.backbone.create import Backbone
+from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import HMAConfig, MethodConfig
 from hma_ft.hma import HMAHead
 from hma_ft.methods.base import Method

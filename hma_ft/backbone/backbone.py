@@ -1,0 +1,105 @@
+"""A Vision Transformer as a feature extractor: uint8 pictures in, one vector a picture out."""
+
+from typing import Self
+
+import torch
+from timm.data import resolve_model_data_config
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from hma_ft.backbone.architecture import TimmViT
+from hma_ft.backbone.tokens import is_memory_token
+from hma_ft.config.schema import BackboneTuning
+from hma_ft.errors import UserError
+
+PREFIX = "vit."  # of the names of timm's parameters among those of a Backbone
+
+
+class Backbone(nn.Module):
+    """A timm Vision Transformer without its classifier, and how pictures are prepared for it.
+
+    Attributes:
+        vit: the timm model.
+        width: size D of a feature.
+        depth: number of transformer blocks.
+        image_size: height and width S of a picture in pixels.
+        mean, std: [1, 3, 1, 1], for pictures scaled to 0..1; the model's own.
+        interpolation: the filter that resized the pictures of its pretraining ("bicubic", ...).
+        crop_ratio: its evaluation crop over the resized short side.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, vit: TimmViT, image_size: int) -> None:
+        super().__init__()
+        preparation = resolve_model_data_config(vit)
+        self.vit: TimmViT = vit
+        self.image_size = image_size
+        self.width: int = vit.head_hidden_size
+        self.depth = len(vit.blocks)
+        self.interpolation: str = preparation["interpolation"]
+        self.crop_ratio: float = preparation["crop_pct"]
+        # Not persistent: they come from the model's name, not from a checkpoint.
+        self.register_buffer("mean", torch.tensor(preparation["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preparation["std"]).view(1, 3, 1, 1), persistent=False)
+        self.frozen = False
+        self._layers: dict[str, int] = group_parameters(vit, vit.group_matcher(coarse=False), reverse=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pre-logits features [B, D] of images [B, 3, S, S].
+
+        uint8 images are scaled to 0..1 and normalised here, on their device; floating-point images are taken as
+        normalised. Where nothing trains no graph is built.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains):
+            sequence = self.vit.forward_features(self.normalise(images))
+            return self.vit.forward_head(sequence, pre_logits=True)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images [B, 3, S, S] in the model's own scale; floating-point ones as they are."""
+        if images.dtype != torch.uint8:
+            return images
+        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+    @property
+    def trains(self) -> bool:
+        """Whether any parameter takes a gradient."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def set_trainable(self, mode: BackboneTuning, class_token: bool) -> None:
+        """Choose the parameters that train: all, or none but memory tokens and, if asked for, the class token.
+
+        The distillation token of a distilled model counts as a class token: its output is half of the feature.
+
+        Raises:
+            UserError: `class_token` with a frozen model that has none.
+        """
+        self.frozen = mode is BackboneTuning.frozen
+        class_tokens = {"cls_token", "dist_token"} & {name for name, _ in self.vit.named_parameters()}
+        if self.frozen and class_token and not class_tokens:
+            raise UserError(
+                f"method.class_token=true: {self.vit.pretrained_cfg['architecture']} has no class token; "
+                "set method.class_token=false."
+            )
+        for name, parameter in self.vit.named_parameters():
+            chosen = is_memory_token(name) or (class_token and name in class_tokens)
+            parameter.requires_grad_(not self.frozen or chosen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or eval mode; a frozen backbone stays in eval mode, memory tokens or not: no dropout, no drop path."""
+        return super().train(mode and not self.frozen)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that timm exempts from weight decay (embeddings and tokens), and the memory tokens."""
+        exempt = self.vit.no_weight_decay()
+        return {PREFIX + name for name in self._layers if name in exempt or is_memory_token(name)}
+
+    def layer_of(self, parameter_name: str) -> int:
+        """Layer of a parameter of this module, for layer-wise learning-rate decay, as timm counts them.
+
+        0 is the embedding (patches, positions, class token), 1 to depth are the blocks with their memory tokens
+        (the final norm goes with the last block), depth + 1 is what comes after pooling.
+        """
+        return self._layers[parameter_name.removeprefix(PREFIX)]

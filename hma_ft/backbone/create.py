@@ -1,0 +1,33 @@
+"""From the configuration to a backbone with weights."""
+
+from pathlib import Path
+
+from hma_ft.backbone.architecture import build
+from hma_ft.backbone.backbone import Backbone
+from hma_ft.backbone.hub import build_from_hub
+from hma_ft.backbone.tokens import add_memory_tokens
+from hma_ft.backbone.weights import load_weights
+from hma_ft.config.schema import ModelConfig, TokensConfig
+
+
+def create_backbone(
+    config: ModelConfig, *, image_size: int, tokens: TokensConfig, grad_checkpointing: bool = False
+) -> Backbone:
+    """Build the backbone for pictures of `image_size` x `image_size` pixels.
+
+    Weights come from the file `config.weights`, else from the hub if `config.pretrained`, else they are random.
+    Every parameter trains until `Backbone.set_trainable` says otherwise.
+
+    Raises:
+        UserError: a model, weights, image size or tokens that do not go together; one line says which.
+    """
+    if config.pretrained and not config.weights:
+        vit = build_from_hub(config, image_size)
+    else:
+        vit = build(config, image_size, pretrained=False, num_classes=0)
+    add_memory_tokens(vit, tokens)
+    if config.weights:
+        load_weights(vit, Path(config.weights))
+    if grad_checkpointing:
+        vit.set_grad_checkpointing()
+    return Backbone(vit, image_size)

@@ -1,0 +1,131 @@
+"""Features on disk, shared by runs that differ only in what comes after a frozen backbone.
+
+With nothing trainable below the head, the features of a step's views are a pure function of the backbone's weights,
+the transform, the data, the seed and the batch size. All of these are in the key of a store, so that an entry is never
+stale; an entry is a whole step, so that the arithmetic is that of a run without a store, bit for bit.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hma_ft.engine.inputs import StepInput
+from hma_ft.methods.base import LabelledFeatures
+from hma_ft.tracking.files import write_atomic
+
+FORMAT = 1  # of the entries; part of the key
+
+
+class FeatureStore:
+    """A folder of safetensors files, each written in one step with its checksum; a damaged one counts as absent."""
+
+    def __init__(self, root: Path, key: dict[str, Any], *, limit_bytes: int) -> None:
+        """`key` holds everything that the features depend on; JSON."""
+        text = json.dumps(key | {"format": FORMAT, "torch": torch.__version__}, sort_keys=True)
+        self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.directory / "key.json", text)
+        os.utime(self.directory)  # the time of last use
+        self._limit = limit_bytes
+        self._used = _make_room(root, self.directory, limit_bytes)
+        self._full = False
+
+    def read_step(self, step: int) -> list[StepInput] | None:
+        """The micro-batches of a step on the CPU; None if they aren't stored."""
+        tensors = self._read(f"step-{step:08d}")
+        if tensors is None:
+            return None
+        count = len(tensors) // len(StepInput._fields)
+        return [StepInput(*(tensors[f"{name}/{i}"] for name in StepInput._fields)) for i in range(count)]
+
+    def write_step(self, step: int, micro_batches: Sequence[StepInput]) -> None:
+        """Store a step."""
+        fields = StepInput._fields
+        self._write(
+            f"step-{step:08d}",
+            {f"{name}/{i}": getattr(batch, name) for i, batch in enumerate(micro_batches) for name in fields},
+        )
+
+    def read_split(self, split: str) -> LabelledFeatures | None:
+        """The features of a split under the evaluation transform, on the CPU."""
+        tensors = self._read(f"split-{split}")
+        return None if tensors is None else LabelledFeatures(**tensors)
+
+    def write_split(self, split: str, seen: LabelledFeatures) -> None:
+        """Store the features of a split."""
+        self._write(f"split-{split}", seen._asdict())
+
+    @contextmanager
+    def producing(self) -> Iterator[bool]:
+        """Whether this process may compute what is missing: one at a time does, the others wait for its entries."""
+        with (self.directory / "producer.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _read(self, name: str) -> dict[str, Tensor] | None:
+        path = self.directory / f"{name}.safetensors"
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+                expected = file.metadata()["digest"]
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError, KeyError, TypeError):
+            expected, tensors = "", {}
+        if _digest(tensors) != expected:
+            warnings.warn(f"stored features {path} are damaged; they are computed again", stacklevel=3)
+            return None
+        return tensors
+
+    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        self._used += sum(value.nbytes for value in tensors.values())
+        if self._used > self._limit:
+            if not self._full:
+                warnings.warn(f"the feature store is full ({self._limit} bytes); further views aren't stored", stacklevel=3)
+            self._full = True
+            return
+        try:
+            write_atomic(self.directory / f"{name}.safetensors", save(tensors, {"digest": _digest(tensors)}))
+        except OSError as error:
+            warnings.warn(f"features can't be stored ({error}); the run goes on without", stacklevel=3)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
+        digest.update(tensors[name].numpy().data)
+    return digest.hexdigest()
+
+
+def _make_room(root: Path, own: Path, limit: int) -> int:
+    """Remove the least recently used other stores until all fit the limit; the bytes that are left."""
+    sizes = {folder: _size(folder) for folder in root.iterdir() if folder.is_dir()}
+    for folder in sorted(sizes, key=lambda folder: folder.stat().st_mtime):
+        if sum(sizes.values()) <= limit:
+            break
+        if folder != own:
+            shutil.rmtree(folder, ignore_errors=True)
+            sizes.pop(folder)
+    return sum(sizes.values())
+
+
+def _size(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())

@@ -1,0 +1,1 @@
+"""What `run.py` does besides training; one module a task."""

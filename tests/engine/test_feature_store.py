@@ -1,0 +1,72 @@
+"""Stored features: exact, checked, bounded, and computed by one process at a time."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from hma_ft.engine.feature_store import FeatureStore
+from hma_ft.engine.inputs import StepInput
+from hma_ft.methods.base import LabelledFeatures
+
+LIMIT = 1_000_000
+
+
+def micro_batch(seed: int) -> StepInput:
+    torch.manual_seed(seed)
+    return StepInput(torch.randn(4, 6), torch.rand(4, 3), torch.randint(9, (4, 2)))
+
+
+def assert_equal(stored: list[StepInput] | None, expected: list[StepInput]) -> None:
+    assert stored is not None and len(stored) == len(expected)
+    for own, other in zip(stored, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
+
+
+def test_what_was_stored_is_read_back_bit_for_bit(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, {"seed": 0}, limit_bytes=LIMIT)
+    step = [micro_batch(0), micro_batch(1)]
+    assert store.read_step(7) is None
+    store.write_step(7, step)
+    again = FeatureStore(tmp_path, {"seed": 0}, limit_bytes=LIMIT)
+    assert_equal(again.read_step(7), step)
+    assert FeatureStore(tmp_path, {"seed": 1}, limit_bytes=LIMIT).read_step(7) is None
+    seen = LabelledFeatures(torch.randn(5, 6), torch.arange(5), torch.arange(5) + 3)
+    store.write_split("val", seen)
+    read = again.read_split("val")
+    assert read is not None and all(torch.equal(a, b) for a, b in zip(read, seen, strict=True))
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_a_damaged_entry_counts_as_absent(tmp_path: Path, damage: str) -> None:
+    store = FeatureStore(tmp_path, {}, limit_bytes=LIMIT)
+    store.write_step(0, [micro_batch(0)])
+    (path,) = tmp_path.glob("*/step-*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content if damage == "flipped" else content[:-40])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert store.read_step(0) is None
+
+
+def test_the_store_stays_within_its_bound_and_old_views_go_first(tmp_path: Path) -> None:
+    old = FeatureStore(tmp_path, {"seed": 0}, limit_bytes=LIMIT)
+    old.write_step(0, [micro_batch(0)])
+    os.utime(old.directory, (1, 1))
+    young = FeatureStore(tmp_path, {"seed": 1}, limit_bytes=LIMIT)
+    young.write_step(0, [micro_batch(0)])
+    size = sum(path.stat().st_size for path in young.directory.iterdir())
+    newest = FeatureStore(tmp_path, {"seed": 2}, limit_bytes=size + 300)
+    assert not old.directory.exists() and young.directory.exists()
+    with pytest.warns(UserWarning, match="full"):
+        newest.write_step(0, [micro_batch(0)])
+    assert newest.read_step(0) is None
+
+
+def test_one_process_produces_at_a_time(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, {}, limit_bytes=LIMIT)
+    with store.producing() as first, store.producing() as second:
+        assert first and not second
+    with store.producing() as third:
+        assert third
