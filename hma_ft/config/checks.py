@@ -1,0 +1,144 @@
+"""What a type can't say: ranges, combinations, files that must exist. Cheap; nothing heavy is imported."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULERS = ("cosine", "constant")
+POLICIES = ("randaugment", "trivialaugment")
+
+
+def check(config: Config) -> list[str]:
+    """One line for every value that can't work, with the value and what to do; empty if there is none."""
+    if config.task in (Task.train, Task.prepare):
+        parts = [_model, _method, _dataset, _optimization, _augment, _trainer]
+    else:
+        parts = [_trained_run, _trainer]
+    return [problem for part in parts for problem in part(config)]
+
+
+def _positive(**values: float) -> Iterator[str]:
+    for name, value in values.items():
+        if not value > 0:
+            yield f"{name.replace('__', '.')}={value:g} must be greater than 0"
+
+
+def _not_negative(**values: float) -> Iterator[str]:
+    for name, value in values.items():
+        if not value >= 0:
+            yield f"{name.replace('__', '.')}={value:g} must be 0 or greater"
+
+
+def _share(**values: float) -> Iterator[str]:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            yield f"{name.replace('__', '.')}={value:g} must lie between 0 and 1"
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
+    if value not in known:
+        yield f"{name}={value} is not known: use one of {', '.join(known)}"
+
+
+def _model(config: Config) -> Iterator[str]:
+    model = config.model
+    if model.weights is not None and not Path(model.weights).is_file():
+        yield f"model.weights={model.weights} does not exist: give a .pth, .safetensors or .npz file"
+    yield from _positive(model__image_size=model.image_size, augment__image_size=config.augment.image_size)
+    yield from _share(model__drop_path_rate=model.drop_path_rate)
+
+
+def _method(config: Config) -> Iterator[str]:
+    hma, real = config.method.hma, config.method.hma.real
+    yield from _positive(
+        method__hma__label_width=hma.label_width,
+        method__hma__heads=hma.heads,
+        method__hma__temperature=hma.temperature,
+        method__hma__support_size=hma.support_size,
+    )
+    yield from _not_negative(method__hma__real__size=real.size, method__hma__synthetic__slots=hma.synthetic.slots)
+    yield from _share(method__hma__dropout=hma.dropout, method__hma__real__momentum=real.momentum)
+    if hma.top_k is not None:
+        yield from _positive(method__hma__top_k=hma.top_k)
+    tokens = config.method.tokens
+    if tokens.type is not TokenType.none:
+        yield from _positive(method__tokens__number=tokens.number)
+    if config.method.class_token and config.method.backbone is BackboneTuning.full:
+        yield (
+            "method.class_token=true has no meaning with method.backbone=full, where everything trains: "
+            "set method.backbone=frozen or method.class_token=false"
+        )
+
+
+def _dataset(config: Config) -> Iterator[str]:
+    dataset = config.dataset
+    if not 0 < dataset.val_fraction < 1:
+        yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
+    needs_root = dataset.name == "folder" or not dataset.download
+    if needs_root and dataset.name != "digits" and not Path(dataset.root).is_dir():
+        yield f"dataset.root={dataset.root} is no folder: give the one that holds the pictures"
+
+
+def _optimization(config: Config) -> Iterator[str]:
+    optimizer, steps = config.optimizer, config.trainer.max_steps
+    yield from _one_of("optimizer.name", optimizer.name, OPTIMIZERS)
+    yield from _positive(optimizer__lr=optimizer.lr)
+    yield from _not_negative(
+        optimizer__weight_decay=optimizer.weight_decay, scheduler__warmup_steps=config.scheduler.warmup_steps
+    )
+    if not 0 <= optimizer.momentum < 1:
+        yield f"optimizer.momentum={optimizer.momentum:g} must be at least 0 and less than 1"
+    if optimizer.layer_decay is not None and not 0 < optimizer.layer_decay <= 1:
+        yield f"optimizer.layer_decay={optimizer.layer_decay:g} must be greater than 0 and at most 1"
+    yield from _one_of("scheduler.name", config.scheduler.name, SCHEDULERS)
+    if config.scheduler.warmup_steps > steps > 0:
+        yield (
+            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is longer than the run, trainer.max_steps={steps}: "
+            "shorten the warm-up"
+        )
+
+
+def _augment(config: Config) -> Iterator[str]:
+    augment = config.augment
+    for name, pair in (("crop_scale", augment.crop_scale), ("crop_ratio", augment.crop_ratio)):
+        if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
+            yield f"augment.{name}={pair} must be two numbers, the smaller one first, both greater than 0"
+    if augment.policy is not None:
+        yield from _one_of("augment.policy", augment.policy, POLICIES)
+    yield from _share(augment__flip=augment.flip, augment__random_erasing=augment.random_erasing)
+    yield from _not_negative(augment__mixup_alpha=augment.mixup_alpha, augment__cutmix_alpha=augment.cutmix_alpha)
+    if not 0 <= augment.label_smoothing < 1:
+        yield f"augment.label_smoothing={augment.label_smoothing:g} must be at least 0 and less than 1"
+    if augment.eval_crop_ratio is not None and not 0 < augment.eval_crop_ratio <= 1:
+        yield f"augment.eval_crop_ratio={augment.eval_crop_ratio:g} must be greater than 0 and at most 1"
+
+
+def _trainer(config: Config) -> Iterator[str]:
+    trainer = config.trainer
+    yield from _positive(
+        trainer__max_steps=trainer.max_steps,
+        trainer__batch_size=trainer.batch_size,
+        trainer__grad_accumulation=trainer.grad_accumulation,
+        trainer__eval_every=trainer.eval_every,
+        trainer__eval_batch_size=trainer.eval_batch_size,
+        trainer__log_every=trainer.log_every,
+        trainer__checkpoint_minutes=trainer.checkpoint_minutes,
+        trainer__feature_reuse_gb=trainer.feature_reuse_gb,
+    )
+    yield from _not_negative(trainer__workers=trainer.workers)
+    if trainer.clip_grad_norm is not None:
+        yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)
+    if trainer.ema_decay is not None and not 0 < trainer.ema_decay < 1:
+        yield f"trainer.ema_decay={trainer.ema_decay:g} must lie between 0 and 1, both excluded"
+
+
+def _trained_run(config: Config) -> Iterator[str]:
+    if config.task in (Task.evaluate, Task.predict, Task.export):
+        if config.run is None:
+            yield f"task={config.task.value} needs run=DIR, the directory of a finished run"
+        elif not (Path(config.run) / "config.yaml").is_file():
+            yield f"run={config.run} is no run directory (it has no config.yaml)"
+    if config.task is Task.predict and (config.input is None or not Path(config.input).is_dir()):
+        yield f"task=predict needs input=FOLDER, a folder of pictures (input={config.input})"

@@ -1,0 +1,135 @@
+"""Why a command line does not compose: one line for each mistake, all at once.
+
+Hydra stops at the first error. Here every override is looked at on its own; what is wrong is named and left out, and
+what remains is composed and checked, so that impossible values are reported in the same go.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hma_ft.config.checks import check
+from hma_ft.config.frozen import typed
+
+_COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def diagnose(conf: Path, arguments: Sequence[str], *, further_groups: dict[str, Path]) -> list[str]:
+    """One line a mistake in the overrides; empty if none is found.
+
+    `further_groups` are groups whose files lie outside conf/: name to folder.
+    """
+    problems: list[str] = []
+    overrides = list(_parsed(arguments, problems))
+    groups, values = [], []
+    for override in overrides:
+        if override.key_or_group.startswith("hydra"):
+            continue
+        folder = further_groups.get(override.key_or_group, conf / override.key_or_group)
+        if folder.is_dir() and isinstance(override.value(), str | ChoiceSweep):
+            wrong = _wrong_choices(override, folder)
+            problems += wrong
+            if not wrong and override.key_or_group not in further_groups:
+                groups.append(override)
+        else:
+            values.append(override)
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        problems += _value_problems(groups, values)
+    return problems
+
+
+def _parsed(arguments: Iterable[str], problems: list[str]) -> Iterable[Override]:
+    parser = OverridesParser.create()
+    for argument in arguments:
+        if argument.startswith("-"):
+            continue
+        try:
+            yield parser.parse_override(argument)
+        except HydraException:
+            problems.append(f"{argument!r} is no override: write key=value, and quote what has special characters")
+
+
+def _wrong_choices(override: Override, folder: Path) -> list[str]:
+    """Choices of a group that have no file."""
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    group = override.key_or_group
+    return [
+        f"{group}={choice} is not known{_nearest(str(choice), known)}; there are: {', '.join(known)}"
+        for choice in _choices(override)
+        if choice not in known and choice is not None and choice != "null"
+    ]
+
+
+def _value_problems(groups: list[Override], values: list[Override]) -> list[str]:
+    """Unknown keys, wrong types and impossible values, given group choices that exist."""
+    lines = [f"{override.key_or_group}={_choices(override)[0]}" for override in groups]
+    try:
+        cfg = compose("config", lines)
+    except _COMPOSE_ERRORS as error:
+        return [_first_line(error)]
+    problems = []
+    for override in values:
+        key = override.key_or_group
+        if override.is_delete():
+            continue
+        if not _exists(cfg, key) and not override.is_add():
+            problems.append(f"{key} is no setting{_nearest(key, _all_keys(cfg))}")
+            continue
+        for choice in _choices(override):
+            problem = _apply(cfg, key, choice)
+            if problem:
+                problems.append(problem)
+    try:
+        return problems + check(typed(cfg))
+    except _COMPOSE_ERRORS as error:
+        return [*problems, _first_line(error)]
+
+
+def _apply(cfg: DictConfig, key: str, value: Any) -> str | None:
+    """Set a value; why it can't be, or None."""
+    before = OmegaConf.select(cfg, key)
+    try:
+        OmegaConf.update(cfg, key, value, merge=True)
+    except OmegaConfBaseException as error:
+        return f"{key}={value}: {_first_line(error)} (now {before})"
+    return None
+
+
+def _exists(cfg: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    return OmegaConf.is_dict(node) and name in node
+
+
+def _all_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in node:
+        keys.append(f"{prefix}{name}")
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+            keys += _all_keys(child, f"{prefix}{name}.")
+    return keys
+
+
+def _choices(override: Override) -> list[Any]:
+    """The values of an override, several in a sweep."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    return [value for value in override.sweep_iterator()]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f": did you mean {found[0]}?" if found else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

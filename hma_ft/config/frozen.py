@@ -1,0 +1,41 @@
+"""From Hydra's composed configuration to typed dataclasses, and to a file and back."""
+
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from hma_ft.config.schema import Config
+from hma_ft.errors import UserError
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The dataclasses of a composed configuration, interpolations resolved."""
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), cfg))
+    assert isinstance(config, Config)
+    return config
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved configuration as YAML that `load_config` reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def load_config(path: Path) -> Config:
+    """A configuration frozen by `save_config` or found in a run directory; nothing of conf/ is read."""
+    try:
+        values = yaml.safe_load(path.read_text())
+        return typed(OmegaConf.create(values))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: is {path.parent} a run directory?") from error
+    except Exception as error:  # OmegaConf raises half a dozen kinds
+        raise UserError(f"{path} can't be read as a configuration ({str(error).splitlines()[0]})") from error
+
+
+def run_directory(config: Config) -> Path:
+    """Where the run lies: `<runs_dir>/<dataset>/<method>-<model>-seed<k>-<fingerprint>`."""
+    from hma_ft.config.fingerprint import fingerprint
+
+    name = f"{config.method.name}-{config.model.label}-seed{config.seed}-{fingerprint(config)[:8]}"
+    return Path(config.runs_dir) / config.dataset.name / name

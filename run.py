@@ -1,0 +1,75 @@
+"""The entry: `python run.py method=hma dataset=dtd`. `python run.py --help` explains the groups."""
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from hma_ft.config.checks import check
+from hma_ft.config.frozen import typed
+from hma_ft.config.register import register_schema
+from hma_ft.config.schema import Config, Task
+from hma_ft.errors import Interrupted, UserError
+
+HERE = Path(__file__).resolve().parent
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> float | None:
+    """One job. What the user can mend ends the program here: Hydra would print more than the message."""
+    try:
+        return run_task(typed(cfg))
+    except UserError as error:
+        sys.exit(_complain(str(error).splitlines()))
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(128 + error.signum)
+
+
+def run_task(config: Config) -> float | None:
+    """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper."""
+    problems = check(config)
+    if problems:
+        raise UserError("\n".join(problems))
+    if config.task is Task.train:
+        from hma_ft.experiment import run  # torch comes with it
+
+        return run(config).val_top1
+    task = importlib.import_module(f"hma_ft.tasks.{config.task.value}")
+    code = getattr(task, config.task.value)(config)
+    if code:
+        sys.exit(code)
+    return None
+
+
+def entry() -> int:
+    """Run Hydra; turn what the user can mend into plain lines and exit code 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach this function instead of being printed by Hydra
+    sys.path.insert(0, str(HERE))
+    register_schema()
+    try:
+        main()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (HydraException, OmegaConfBaseException) as error:
+        from hma_ft.config.diagnose import diagnose
+
+        problems = diagnose(HERE / "conf", sys.argv[1:], further_groups={"sweep": HERE / "sweeps"})
+        return _complain(problems or [str(error).strip().splitlines()[0]])
+    return 0
+
+
+def _complain(lines: list[str]) -> int:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(entry())
