@@ -13,11 +13,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hma_ft.config.checks import check
 from hma_ft.config.frozen import typed
+from hma_ft.config.help import help_text
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
 from hma_ft.errors import Interrupted, UserError
 
 HERE = Path(__file__).resolve().parent
+FURTHER_GROUPS = {"sweep": HERE / "sweeps"}
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -50,6 +52,9 @@ def run_task(config: Config) -> float | None:
 
 def entry() -> int:
     """Run Hydra; turn what the user can mend into plain lines and exit code 2."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text(HERE / "conf", FURTHER_GROUPS), end="")
+        return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach this function instead of being printed by Hydra
     sys.path.insert(0, str(HERE))
     register_schema()
@@ -60,7 +65,7 @@ def entry() -> int:
     except (HydraException, OmegaConfBaseException) as error:
         from hma_ft.config.diagnose import diagnose
 
-        problems = diagnose(HERE / "conf", sys.argv[1:], further_groups={"sweep": HERE / "sweeps"})
+        problems = diagnose(HERE / "conf", sys.argv[1:], further_groups=FURTHER_GROUPS)
         return _complain(problems or [str(error).strip().splitlines()[0]])
     return 0
 
