@@ -128,7 +128,6 @@ def _step_inputs(
         batches,
         start_step=start_step,
         micro_batches=trainer.grad_accumulation,
-        rank=accelerator.process_index,
         num_classes=len(parts.splits.class_names),
         seed=config.seed,
         augment=config.augment,

@@ -1,6 +1,6 @@
 """Evaluation: features of a split once, then predictions in any inference mode."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 from hma_ft.data.batch import Batch
 from hma_ft.data.loader import eval_batches
 from hma_ft.data.sources.base import Samples
-from hma_ft.engine.randomness import derive_seed
 from hma_ft.methods.base import LabelledFeatures, Method
+from hma_ft.seeds import derive_seed
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Evaluator:
             self._fixed[split] = seen
         return seen
 
-    def _batches(self, split: str, indices: Tensor | None) -> "object":
+    def _batches(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
         return eval_batches(
             self.splits[split],
             self.transform,

@@ -30,7 +30,6 @@ def image_steps(
     *,
     start_step: int,
     micro_batches: int,
-    rank: int,
     num_classes: int,
     seed: int,
     augment: AugmentConfig,
@@ -42,7 +41,6 @@ def image_steps(
         step_batches = list(islice(stream, micro_batches))
         if not step_batches:
             return
-        first_row = rank * sum(len(batch.labels) for batch in step_batches)
         micro = []
         for batch in step_batches:
             batch = batch.to(device)
@@ -56,9 +54,7 @@ def image_steps(
                 label_smoothing=augment.label_smoothing,
                 seed=seed,
                 step=step,
-                first_row=first_row,
             )
             ids = batch.ids if partners is None else torch.stack([batch.ids, partners], dim=1)
             micro.append(StepInput(images, targets, ids))
-            first_row += len(batch.labels)
         yield tuple(micro)

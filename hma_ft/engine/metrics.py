@@ -64,7 +64,8 @@ def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Seq
         scores, classes = torch.cat([scores, torch.zeros(count, 1, dtype=scores.dtype)], dim=1), 2
     confusion = multiclass_confusion_matrix(scores, labels, num_classes=classes)[: len(class_names), : len(class_names)]
     per_class = [
-        ClassRow(name, int(row.sum()), int(row[i])) for i, (name, row) in enumerate(zip(class_names, confusion, strict=True))
+        ClassRow(name, int(row.sum()), int(row[i]))
+        for i, (name, row) in enumerate(zip(class_names, confusion, strict=True))
     ]
     # not torchmetrics' macro average: there a class without images still counts, as 0, once it was predicted
     occurring = [row.accuracy for row in per_class if row.images]

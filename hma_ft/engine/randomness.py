@@ -1,15 +1,8 @@
-"""Everything random as a pure function of what it belongs to."""
-
-import hashlib
-import json
+"""torch's generators, set anew for whatever is about to draw from them."""
 
 import torch
 
-
-def derive_seed(*parts: int | str) -> int:
-    """A seed of 63 bits from (seed, what for, step, ...): equal parts give equal seeds, others unrelated ones."""
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+from hma_ft.seeds import derive_seed
 
 
 def seed_torch(*parts: int | str) -> None:

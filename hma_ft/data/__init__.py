@@ -1,0 +1,1 @@
+"""Data sets as train, val and test splits; order, transforms, loaders, mixing."""

@@ -1,0 +1,127 @@
+"""Loaders whose numbers don't depend on the number of workers or processes."""
+
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hma_ft.data.batch import Batch
+from hma_ft.data.order import step_batch
+from hma_ft.data.sources.base import Samples
+from hma_ft.errors import UserError
+from hma_ft.seeds import derive_seed
+
+Transform = Callable[[Tensor], Tensor]
+View = tuple[int, int]  # epoch, sample; an epoch of -1 is an evaluation
+EVALUATION = -1
+
+
+class _Views(Dataset[Batch | str]):
+    """Batches by their views. A UserError comes back as its message: the loader would wrap the exception."""
+
+    def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
+        self.samples = samples
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, views: Sequence[View]) -> Batch | str:
+        try:
+            images = torch.stack([self._view(epoch, index) for epoch, index in views])
+        except UserError as error:
+            return str(error)
+        ids = torch.tensor([index for _, index in views])
+        return Batch(images, self.samples.labels[ids], ids)
+
+    def _view(self, epoch: int, index: int) -> Tensor:
+        picture = self.samples.load(index)
+        if epoch == EVALUATION:
+            return self.transform(picture)
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(derive_seed("view", self.seed, epoch, index))
+            return self.transform(picture)
+
+
+def train_loader(
+    samples: Samples,
+    transform: Transform,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    num_steps: int,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    micro_batches: int = 1,
+) -> Iterator[Batch]:
+    """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
+
+    `batch_size` is that of a step over all processes; a process reads its contiguous share of the rows. Raises
+    ValueError unless processes and micro-batches divide it.
+    """
+    if batch_size % (world_size * micro_batches):
+        raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
+    size = batch_size // world_size // micro_batches
+    first = rank * size * micro_batches
+
+    def chunks() -> Iterator[list[View]]:
+        for step in range(start_step, start_step + num_steps):
+            views = step_batch(len(samples), batch_size, seed, step)
+            for micro in range(micro_batches):
+                yield views[first + micro * size : first + (micro + 1) * size]
+
+    return _load(_Views(samples, transform, seed), chunks(), workers)
+
+
+def eval_batches(
+    samples: Samples,
+    transform: Transform,
+    *,
+    batch_size: int,
+    workers: int,
+    order: Tensor | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """All samples, or those of `order`, once: whole batches dealt to the processes in turn, nothing padded or dropped."""
+    indices = torch.arange(len(samples)) if order is None else order
+    chunks = ([(EVALUATION, index) for index in chunk.tolist()] for chunk in indices.split(batch_size))
+    return _load(_Views(samples, transform, 0), itertools.islice(chunks, rank, None, world_size), workers)
+
+
+def _load(views: _Views, chunks: Iterator[list[View]], workers: int) -> Iterator[Batch]:
+    # A list as sampler gives its elements one by one: each is a whole batch already.
+    workers = min(workers, len(os.sched_getaffinity(0)))
+    loader: DataLoader[Batch | str] = DataLoader(
+        views,
+        batch_size=None,
+        sampler=_Chunks(chunks),
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        pin_memory=torch.cuda.is_available(),
+        prefetch_factor=4 if workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, str):
+            raise UserError(batch)
+        yield batch
+
+
+class _Chunks(torch.utils.data.Sampler[list[View]]):
+    """Batches of views in the order given, once."""
+
+    def __init__(self, chunks: Iterator[list[View]]) -> None:
+        self.chunks = chunks
+
+    def __iter__(self) -> Iterator[list[View]]:
+        return self.chunks
+
+
+def _start_worker(worker: int) -> None:
+    """Ctrl-C is the parent's to handle; one thread a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,82 @@
+"""Train, val and test of a data set: official splits, else a seeded, stratified val split."""
+
+import hashlib
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedShuffleSplit
+from torch import Tensor
+
+from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.sources.base import Samples, Source, Subset
+from hma_ft.errors import UserError
+
+
+@dataclass
+class Splits:
+    """Three disjoint sets of pictures with the same classes."""
+
+    train: Samples
+    val: Samples
+    test: Samples
+    class_names: list[str]
+
+    @property
+    def description(self) -> dict[str, int | str]:
+        """Counts, and digests over each split's file names and labels: two runs with equal ones saw the same data."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        counts: dict[str, int | str] = {name: len(samples) for name, samples in parts.items()}
+        digests = {f"{name}_digest": _digest(samples) for name, samples in parts.items()}
+        return counts | {"classes": len(self.class_names)} | digests
+
+
+def create_source(config: DatasetConfig) -> Source:
+    """The source that `dataset.target` names."""
+    module_name, _, class_name = config.target.rpartition(".")
+    try:
+        source_class = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class") from error
+    return source_class(Path(config.root), config.options)
+
+
+def load_splits(config: DatasetConfig) -> Splits:
+    """Read the data set's index; a val split that it lacks is a pure function of (data, split_seed, val_fraction)."""
+    source = create_source(config)
+    parts = source.splits()
+    train, test = parts["train"], parts["test"]
+    if "val" in parts:
+        val = parts["val"]
+    else:
+        train_indices, val_indices = stratified(train.labels, config.val_fraction, config.split_seed)
+        train, val = Subset(train, train_indices), Subset(train, val_indices)
+    splits = Splits(train, val, test, train.class_names)
+    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+        if len(samples) == 0:
+            raise UserError(f"the {name} split of {config.name} in {config.root} is empty")
+        if samples.class_names != splits.class_names:
+            raise UserError(f"the {name} split of {config.name} in {config.root} has other classes than train")
+    return splits
+
+
+def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Sorted indices of train and val; every class keeps its share, and at least one picture in train."""
+    counts = labels.bincount()
+    rare = (counts[labels] < 2).numpy()
+    indices = np.arange(len(labels))
+    common = indices[~rare]
+    count = max(round(fraction * len(common)), int((counts >= 2).sum()))
+    splitter = StratifiedShuffleSplit(n_splits=1, test_size=min(count, len(common) - int((counts >= 2).sum())), random_state=seed)
+    train, val = next(splitter.split(common, labels.numpy()[common]))
+    kept = np.sort(np.concatenate([common[train], indices[rare]]))
+    return torch.from_numpy(kept), torch.from_numpy(np.sort(common[val]))
+
+
+def _digest(samples: Samples) -> str:
+    digest = hashlib.sha256(samples.labels.numpy().tobytes())
+    for index in range(len(samples)):
+        digest.update(f"{samples.key(index)}\n".encode())
+    return digest.hexdigest()[:16]
