@@ -1,0 +1,72 @@
+"""`task=sync`: bring MLflow to what the run directories hold, after an outage, a kill, or for another server."""
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from hma_ft.config.schema import Config, TrackingConfig
+from hma_ft.errors import UserError
+from hma_ft.tracking.lock import is_held
+from hma_ft.tracking.mlflow_mirror import short
+from hma_ft.tracking.mlflow_mirror import sync as bring_up_to_date
+from hma_ft.tracking.mlflow_store import connect, tracking_uri
+from hma_ft.tracking.status import read_status
+
+
+def sync(config: Config) -> int:
+    """Syncs `config.run`, or all runs under `config.runs_dir`; returns 1 if one of them failed, else 0.
+
+    `tracking.uri` of the command wins over what the run was recorded with. Raises UserError if there is no run, or MLflow
+    does not answer.
+    """
+    directories = [Path(config.run)] if config.run else _runs(Path(config.runs_dir))
+    failed, reached = 0, set()
+    for directory in directories:
+        if is_held(directory):
+            print(f"running  {directory} (it feeds MLflow itself)")
+            continue
+        try:
+            tracking = _tracking(directory, config.tracking)
+            uri = tracking_uri(tracking, directory)
+            if uri not in reached:
+                _require_answer(uri)
+                reached.add(uri)
+            bring_up_to_date(directory, tracking)
+            print(f"synced   {directory}")
+        except _Unreachable:
+            raise
+        except UserError as error:
+            failed += 1
+            print(f"failed   {error}")
+    return 1 if failed else 0
+
+
+class _Unreachable(UserError):
+    """Every further run would wait for the same time limit."""
+
+
+def _require_answer(uri: str) -> None:
+    try:
+        connect(uri)
+    except Exception as error:  # of MLflow, the network or the database
+        raise _Unreachable(
+            f"MLflow at {uri} does not answer ({short(error)}); start it, or set tracking.uri"
+        ) from error
+
+
+def _runs(runs_dir: Path) -> list[Path]:
+    found = sorted(path.parent for path in runs_dir.glob("*/*/status.json"))
+    if not found:
+        raise UserError(f"there are no runs in runs_dir={runs_dir}; give the folder that holds them, or run=DIR")
+    return found
+
+
+def _tracking(directory: Path, command: TrackingConfig) -> TrackingConfig:
+    """How the run was recorded, with the command's address and its wish for weights."""
+    if read_status(directory) is None:
+        raise UserError(f"{directory} is no run directory: it has no readable status.json")
+    frozen = yaml.safe_load((directory / "config.yaml").read_text())["tracking"]
+    own = TrackingConfig(**{f.name: frozen[f.name] for f in dataclasses.fields(TrackingConfig) if f.name in frozen})
+    weights = command.log_weights or own.log_weights
+    return dataclasses.replace(own, uri=command.uri or own.uri, log_weights=weights)
