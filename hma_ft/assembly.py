@@ -1,9 +1,10 @@
 """The parts of a run, put together from its configuration: data, backbone, method, evaluator."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -16,9 +17,10 @@ from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine import checkpoint
 from hma_ft.engine.evaluate import Evaluator
+from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.engine.randomness import seed_torch
-from hma_ft.engine.state import FROZEN_DIGEST, load_trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, load_trained_state
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
@@ -66,8 +68,27 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         batch_size=config.trainer.eval_batch_size,
         workers=config.trainer.workers,
         seed=config.seed,
+        store=_feature_store(config, accelerator, method, splits),
     )
     return Parts(splits, method, evaluator, transform)
+
+
+def _feature_store(config: Config, accelerator: Accelerator, method: Method, splits: Splits) -> FeatureStore | None:
+    """Where the features of a frozen backbone are shared; None where they change, or with several processes."""
+    if not (config.trainer.feature_reuse and method.features_are_fixed and accelerator.num_processes == 1):
+        return None
+    trainer = config.trainer
+    key = {
+        "weights": digest_of_frozen(method),
+        "model": [config.model.name, config.model.options],
+        "data": splits.description,
+        "augment": asdict(config.augment),
+        "seed": config.seed,
+        "batches": [trainer.batch_size, trainer.grad_accumulation, trainer.eval_batch_size],
+        "arithmetic": [trainer.precision.value, str(accelerator.device), trainer.compile, trainer.channels_last],
+        "threads": torch.get_num_threads(),
+    }
+    return FeatureStore(Path(config.runs_dir) / "features", key, limit_bytes=int(trainer.feature_reuse_gb * 1e9))
 
 
 def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method:

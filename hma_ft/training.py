@@ -13,6 +13,7 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import Config, TrainerConfig
 from hma_ft.data.loader import train_loader
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.inputs import StepInput, image_steps
 from hma_ft.engine.journal import Journal
 from hma_ft.engine.learner import Learner
@@ -75,7 +76,17 @@ def _train(
         ema_decay=config.trainer.ema_decay,
     )
     state = journal.resume(learner, directory)
-    steps = _step_inputs(config, accelerator, parts, state.step)
+    if parts.evaluator.store is not None:
+        steps = feature_steps(
+            parts.evaluator.store,
+            lambda step: _image_steps(config, accelerator, parts, step),
+            parts.method,
+            accelerator,
+            start_step=state.step,
+            max_steps=config.trainer.max_steps,
+        )
+    else:
+        steps = _image_steps(config, accelerator, parts, state.step)
     train(
         learner,
         steps,
@@ -106,7 +117,7 @@ def _evaluate_val(parts: Parts) -> Metrics:
     return evaluate_predictions(predictions.probabilities, predictions.labels, parts.splits.class_names)
 
 
-def _step_inputs(
+def _image_steps(
     config: Config, accelerator: Accelerator, parts: Parts, start_step: int
 ) -> Iterator[Sequence[StepInput]]:
     """The training batches from `start_step` on."""

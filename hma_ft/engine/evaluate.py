@@ -10,6 +10,7 @@ from torch import Tensor
 from hma_ft.data.batch import Batch
 from hma_ft.data.loader import eval_batches
 from hma_ft.data.sources.base import Samples
+from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.methods.base import LabelledFeatures, Method
 from hma_ft.seeds import derive_seed
 
@@ -40,7 +41,9 @@ class Evaluator:
         batch_size: int,
         workers: int,
         seed: int,
+        store: FeatureStore | None = None,
     ) -> None:
+        """`store` shares the features of a frozen backbone between runs."""
         self.method = method
         self.accelerator = accelerator
         self.splits = splits
@@ -48,6 +51,7 @@ class Evaluator:
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
+        self.store = store
         self._fixed: dict[str, LabelledFeatures] = {}
 
     def predict(self, split: str, mode: str) -> Predictions:
@@ -81,16 +85,30 @@ class Evaluator:
     @torch.no_grad()
     def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
         """Features, labels and ids of a split or of some of its samples, on the device."""
-        if split in self._fixed and indices is None:
-            return self._fixed[split]
+        if self.method.features_are_fixed:
+            return self._fixed_features(split, indices)
+        return self._extract(split, indices)
+
+    def _fixed_features(self, split: str, indices: Tensor | None) -> LabelledFeatures:
+        """Computed once a run, or by an earlier run."""
+        if split not in self._fixed:
+            stored = None if self.store is None else self.store.read_split(split)
+            if stored is not None:
+                stored = LabelledFeatures(*(column.to(self.accelerator.device) for column in stored))
+            self._fixed[split] = stored or self._extract(split, None)
+            if stored is None and self.store is not None:
+                self.store.write_split(split, self._fixed[split])
+        seen = self._fixed[split]
+        return seen if indices is None else LabelledFeatures(*(column[indices] for column in seen))
+
+    def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
+        """One pass of the backbone over the pictures."""
         self.method.eval()
         parts = [self._features_of(batch) for batch in self._batches(split, indices)]
         seen = self._bring_together(parts)
         expected = len(self.splits[split]) if indices is None else len(indices)
         if len(seen.ids.unique()) != expected or len(seen.ids) != expected:
             raise RuntimeError(f"evaluation of {split} saw {len(seen.ids)} samples of {expected}")
-        if self.method.features_are_fixed and indices is None:
-            self._fixed[split] = seen
         return seen
 
     def _batches(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
