@@ -35,6 +35,7 @@ class Parts:
     method: Method
     evaluator: Evaluator
     eval_transform: Callable[[Tensor], Tensor]
+    view_store: FeatureStore | None  # features of training views, where they are shared between runs
 
     @property
     def backbone(self) -> Backbone:
@@ -55,6 +56,7 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         ensure_present(config.dataset)
     splits = load_splits(config.dataset)
     method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
+    view_store, split_store = _feature_stores(config, accelerator, method, splits)
     transform = EvalTransform(
         image_size=config.augment.image_size,
         crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
@@ -68,27 +70,37 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         batch_size=config.trainer.eval_batch_size,
         workers=config.trainer.workers,
         seed=config.seed,
-        store=_feature_store(config, accelerator, method, splits),
+        store=split_store,
     )
-    return Parts(splits, method, evaluator, transform)
+    return Parts(splits, method, evaluator, transform, view_store)
 
 
-def _feature_store(config: Config, accelerator: Accelerator, method: Method, splits: Splits) -> FeatureStore | None:
-    """Where the features of a frozen backbone are shared; None where they change, or with several processes."""
+def _feature_stores(
+    config: Config, accelerator: Accelerator, method: Method, splits: Splits
+) -> tuple[FeatureStore | None, FeatureStore | None]:
+    """Where the features of a frozen backbone are shared: those of training views, those of whole splits.
+
+    None where they change, or with several processes.
+    """
     if not (config.trainer.feature_reuse and method.features_are_fixed and accelerator.num_processes == 1):
-        return None
-    trainer = config.trainer
-    key = {
+        return None, None
+    trainer, augment = config.trainer, config.augment
+    shared = {
         "weights": digest_of_frozen(method),
         "model": [config.model.name, config.model.options],
         "data": splits.description,
-        "augment": asdict(config.augment),
-        "seed": config.seed,
-        "batches": [trainer.batch_size, trainer.grad_accumulation, trainer.eval_batch_size],
         "arithmetic": [trainer.precision.value, str(accelerator.device), trainer.compile, trainer.channels_last],
         "threads": torch.get_num_threads(),
     }
-    return FeatureStore(Path(config.runs_dir) / "features", key, limit_bytes=int(trainer.feature_reuse_gb * 1e9))
+    views = {
+        "augment": asdict(augment),
+        "seed": config.seed,
+        "batch": [trainer.batch_size, trainer.grad_accumulation],
+    }
+    whole = {"transform": [augment.image_size, augment.eval_crop_ratio], "batch": trainer.eval_batch_size}
+    root, limit = Path(config.runs_dir) / "features", int(trainer.feature_reuse_gb * 1e9)
+    view_store, split_store = (FeatureStore(root, shared | own, limit_bytes=limit) for own in (views, whole))
+    return view_store, split_store
 
 
 def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method:

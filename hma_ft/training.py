@@ -76,9 +76,9 @@ def _train(
         ema_decay=config.trainer.ema_decay,
     )
     state = journal.resume(learner, directory)
-    if parts.evaluator.store is not None:
+    if parts.view_store is not None:
         steps = feature_steps(
-            parts.evaluator.store,
+            parts.view_store,
             lambda step: _image_steps(config, accelerator, parts, step),
             parts.method,
             accelerator,
