@@ -1,0 +1,68 @@
+"""What the two launchers have in common: where trials run, said and ended in the same words."""
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import ClassVar, NamedTuple
+
+from hma_ft.errors import UserError
+from hma_ft.launch.sweep import Submission, Sweep
+
+
+class Place(StrEnum):
+    """Whether a trial that is in somebody's hands has its process."""
+
+    queued = "queued"
+    running = "running"
+
+
+class Held(NamedTuple):
+    """A trial that waits or runs."""
+
+    place: Place
+    note: str = ""  # job id, and why it waits
+
+
+class End(NamedTuple):
+    """How a trial ended that could not say it itself."""
+
+    failed: bool  # false: it was cut off by somebody's wish
+    reason: str
+
+
+class Backend(ABC):
+    """Runs trials from their frozen files."""
+
+    name: ClassVar[str]
+    poll_seconds: ClassVar[float]  # between two looks at a sweep
+    grace_seconds: ClassVar[float]  # a file written on another machine may take that long to be seen here
+
+    @abstractmethod
+    def demand(self) -> dict[str, str]:
+        """What a trial would ask for. Raises UserError for impossible options."""
+
+    @abstractmethod
+    def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
+        """Start the trials of the submission, so that they live on without this process; returns job ids by key."""
+
+    @abstractmethod
+    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+        """The trials that wait or run. Raises UserError or SlurmSilent where that cannot be told."""
+
+    @abstractmethod
+    def cancel(self, sweep: Sweep, submission: Submission) -> None:
+        """End what waits or runs; running trials write a checkpoint."""
+
+    def last_words(self, sweep: Sweep, submission: Submission, key: str) -> End:
+        """The end of a trial that left no word of it."""
+        return End(failed=True, reason="its process was killed")
+
+
+def backend_of(submission: Submission) -> Backend:
+    """The backend that made a submission."""
+    from hma_ft.launch import local, slurm
+
+    if submission.launcher == local.LocalBackend.name:
+        return local.LocalBackend(local.options_of(submission))
+    if submission.launcher == slurm.SlurmBackend.name:
+        return slurm.SlurmBackend(slurm.options_of(submission))
+    raise UserError(f"the sweep was submitted by an unknown launcher: {submission.launcher}")

@@ -1,0 +1,123 @@
+"""`hydra/launcher=local`: a supervisor process of its own session runs the trials; the shell only watches."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hma_ft.errors import UserError
+from hma_ft.launch.backend import Backend, Held, Place
+from hma_ft.launch.options import LocalOptions
+from hma_ft.launch.sweep import Submission, Sweep
+from hma_ft.launch.trial_status import read_trial_status
+from hma_ft.tracking.lock import is_held
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class LocalBackend(Backend):
+    """Trials as processes of this machine."""
+
+    name = "local"
+    poll_seconds = 1.0
+    grace_seconds = 0.0
+
+    def __init__(self, options: LocalOptions) -> None:
+        self.options = options
+
+    def demand(self) -> dict[str, str]:
+        gpus = visible_gpus()
+        return {"jobs at a time": str(job_slots(self.options.jobs, gpus)), "GPUs": ", ".join(gpus) or "none"}
+
+    def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
+        sweep.save_submission(submission)
+        directory = sweep.submission_directory(submission.number)
+        with open(directory / "supervisor.log", "ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hma_ft.launch.supervisor", str(sweep.directory), str(submission.number)],
+                cwd=sweep.folder,
+                env=environment_with_code(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # neither Ctrl-C nor the end of the shell reaches it
+            )
+        started = directory / "started"
+        while not started.exists():
+            if process.poll() is not None and not started.exists():
+                raise UserError(f"the supervisor of the sweep ended at once; see {directory / 'supervisor.log'}")
+            time.sleep(0.05)
+        return {}
+
+    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+        if submission.host != socket.gethostname() or not is_held(sweep.submission_directory(submission.number)):
+            return {}
+        places = {}
+        for key in submission.trials:
+            status = read_trial_status(sweep.trial_directory(key))
+            started = status is not None and status.submission == submission.number
+            if not started:
+                places[key] = Held(Place.queued)
+            elif status is not None and not status.ended:
+                places[key] = Held(Place.running)
+        return places
+
+    def cancel(self, sweep: Sweep, submission: Submission) -> None:
+        directory = sweep.submission_directory(submission.number)
+        if submission.host != socket.gethostname():
+            statuses = [read_trial_status(sweep.trial_directory(key)) for key in submission.trials]
+            if all(s is not None and (s.ended or s.submission > submission.number) for s in statuses):
+                return
+            raise UserError(f"sweep {sweep.directory.name} runs on {submission.host}: cancel it there")
+        if is_held(directory):
+            os.kill(int((directory / "started").read_text()), signal.SIGTERM)
+        while is_held(directory):  # it waits for the trials to write their checkpoints
+            time.sleep(0.2)
+
+
+def environment_with_code() -> dict[str, str]:
+    """This environment, in which Python finds this code from any folder."""
+    paths = [str(REPOSITORY), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; found without torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name and name != "-1"]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i, _ in enumerate(line for line in done.stdout.splitlines() if line.startswith("GPU "))]
+
+
+def job_slots(jobs: int | None, gpus: list[str]) -> int:
+    """Trials at a time. Raises UserError."""
+    if jobs is not None and jobs < 1:
+        raise UserError(f"hydra.launcher.jobs={jobs} must be at least 1")
+    return jobs or max(1, len(gpus))
+
+
+def slot_environment(slot: int, slots: int, gpus: list[str]) -> dict[str, str]:
+    """What the trial in one slot may use: one GPU, its share of the CPUs."""
+    settings = {}
+    if gpus:
+        settings["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+    if slots > 1 and "OMP_NUM_THREADS" not in os.environ:
+        settings["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // slots))
+    return settings
+
+
+def options_of(submission: Submission) -> LocalOptions:
+    """The options that a submission was made with."""
+    known = {f.name for f in dataclasses.fields(LocalOptions)}
+    return LocalOptions(**{k: v for k, v in submission.options.items() if k in known})

@@ -1,0 +1,75 @@
+"""From composed configurations to the trials of a sweep: checked, named, without doubles."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hma_ft.config import check, fingerprint, run_directory
+from hma_ft.config.schema import Config, Task
+from hma_ft.errors import UserError
+from hma_ft.launch.sweep import Sweep, Trial, define_sweep
+
+KEY_DIGITS = 12  # of the fingerprint
+_NOT_OF_THE_RUN = ("hydra", "sweep", "tracking", "runs_dir")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep and the configuration of each of its trials, by key."""
+
+    sweep: Sweep
+    configs: dict[str, Config]
+    keys: list[str]  # of the jobs in the order given; two of them may be one trial
+
+
+def make_plan(jobs: Sequence[tuple[Sequence[str], Config]]) -> Plan:
+    """`jobs`: the overrides and the configuration of each. Raises UserError that names every mistake of every trial."""
+    _require_valid([config for _, config in jobs])
+    labels = _labels([overrides for overrides, _ in jobs])
+    keys = [fingerprint(config)[:KEY_DIGITS] for _, config in jobs]
+    trials: dict[str, Trial] = {}
+    configs: dict[str, Config] = {}
+    for key, label, (_, config) in zip(keys, labels, jobs, strict=True):
+        if key not in trials:
+            trials[key] = Trial(key=key, label=label, directory=str(run_directory(config).absolute()))
+            configs[key] = config
+    first = jobs[0][1]
+    name = first.sweep.name or _name([overrides for overrides, _ in jobs])
+    return Plan(define_sweep(first.runs_dir, name, list(trials.values())), configs, keys)
+
+
+def _require_valid(configs: Sequence[Config]) -> None:
+    others = {config.task.name for config in configs} - {Task.train.name}
+    if others:
+        raise UserError(
+            f"a sweep trains: task={', '.join(sorted(others))} is run without -m, or with hydra/launcher=basic"
+        )
+    mistakes = dict.fromkeys(mistake for config in configs for mistake in check(config))
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def _settings(overrides: Sequence[str]) -> dict[str, str]:
+    """Key to value, without what only concerns the launch."""
+    pairs = (override.lstrip("+~").partition("=")[::2] for override in overrides)
+    return {k: v for k, v in pairs if k.split(".")[0].split("/")[0] not in _NOT_OF_THE_RUN}
+
+
+def _labels(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides in which the jobs differ; all of them where there is one job."""
+    settings = [_settings(overrides) for overrides in jobs]
+    varied = _varied(settings)
+    shown = [{k: v for k, v in s.items() if k in varied or len(jobs) == 1} for s in settings]
+    return [" ".join(f"{k}={v}" for k, v in s.items()) or "no overrides" for s in shown]
+
+
+def _varied(settings: Sequence[dict[str, str]]) -> list[str]:
+    keys = dict.fromkeys(key for s in settings for key in s)
+    return [key for key in keys if len({s.get(key) for s in settings}) > 1]
+
+
+def _name(jobs: Sequence[Sequence[str]]) -> str:
+    """Of a sweep without one: what it varies."""
+    settings = [_settings(overrides) for overrides in jobs]
+    keys = _varied(settings) or list(settings[0])
+    return re.sub(r"[^\w-]+", "_", "-".join(key.split(".")[-1] for key in keys))[:60] or "sweep"

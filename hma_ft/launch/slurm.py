@@ -1,0 +1,149 @@
+"""`hydra/launcher=slurm`: the trials as a job array, through submitit."""
+
+import dataclasses
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hma_ft.errors import UserError
+from hma_ft.launch import slurm_commands
+from hma_ft.launch.backend import Backend, End, Held, Place
+from hma_ft.launch.local import REPOSITORY
+from hma_ft.launch.options import SlurmOptions
+from hma_ft.launch.supervisor import last_line
+from hma_ft.launch.sweep import Order, Submission, Sweep, load_sweep
+from hma_ft.launch.trial_status import read_trial_status
+
+_WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+
+_CUT_OFF = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REQUEUED")
+
+
+class SlurmBackend(Backend):
+    """Trials as tasks of one job array."""
+
+    name = "slurm"
+    poll_seconds = 5.0
+    grace_seconds = 15.0
+
+    def __init__(self, options: SlurmOptions) -> None:
+        self.options = options
+
+    def demand(self) -> dict[str, str]:
+        return {k: str(v) for k, v in self._sbatch_options().items() if v is not None}
+
+    def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        from hma_ft.launch.slurm_trial import SlurmTrial
+
+        folder = sweep.submission_directory(submission.number)
+        try:
+            executor = SlurmExecutor(folder=folder)
+            executor.update_parameters(
+                **self._sbatch_options(),
+                job_name=f"hma-{sweep.name}",
+                array_parallelism=self.options.array_parallelism,
+                signal_delay_s=self.options.warn_seconds,
+                setup=_setup(self.options),
+                additional_parameters={"requeue": True, "chdir": sweep.folder, **self.options.sbatch},
+                srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={self.options.cpus}"],
+            )
+            paths = [str(sweep.trial_directory(key) / "config.yaml") for key in submission.trials]
+            jobs = executor.map_array(SlurmTrial(), paths)
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise UserError(f"sbatch refused the sweep: {_last(str(error))}") from error
+        except RuntimeError as error:  # no srun
+            raise UserError(f"{_last(str(error))}: submit from a login node, or use hydra/launcher=local") from error
+        return dict(zip(submission.trials, (str(job.job_id) for job in jobs), strict=True))
+
+    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+        jobs = slurm_commands.queued_jobs(submission.jobs.values())
+        places = {}
+        for key, job in submission.jobs.items():
+            if job not in jobs:
+                continue
+            status = read_trial_status(sweep.trial_directory(key))
+            said = status.state if status is not None and status.submission == submission.number else ""
+            if said in ("finished", "failed"):
+                continue
+            state = jobs[job]
+            if state.state in _WAITING:
+                places[key] = Held(Place.queued, f"job {job}" + (f" ({state.reason})" if state.reason else ""))
+            else:
+                places[key] = Held(Place.running, f"job {job}")
+        return places
+
+    def cancel(self, sweep: Sweep, submission: Submission) -> None:
+        jobs = [submission.jobs[key] for key in self.places(sweep, submission)]
+        objection = slurm_commands.cancel(jobs) if jobs else ""
+        if objection:
+            raise UserError(f"scancel: {_last(objection)}")
+
+    def last_words(self, sweep: Sweep, submission: Submission, key: str) -> End:
+        job = submission.jobs.get(key)
+        if job is None:
+            return End(failed=True, reason="it was not submitted")
+        state = slurm_commands.ended_jobs([job]).get(job)
+        line = last_line(sweep.submission_directory(submission.number) / f"{job}_0_log.err")
+        said = f"{state.state}, {state.reason}" if state is not None else "it left the queue"
+        reason = f"Slurm job {job}: {said}" + (f": {line}" if line else "")
+        return End(failed=state is None or state.state not in _CUT_OFF, reason=reason)
+
+    def _sbatch_options(self) -> dict[str, Any]:
+        """By submitit's names. Raises UserError."""
+        options = self.options
+        for name in ("nodes", "tasks_per_node", "cpus", "array_parallelism"):
+            if getattr(options, name) < 1:
+                raise UserError(f"hydra.launcher.{name}={getattr(options, name)} must be at least 1")
+        return {
+            "partition": options.partition,
+            "account": options.account,
+            "qos": options.qos,
+            "constraint": options.constraint,
+            "time": options.time,
+            "nodes": options.nodes,
+            "ntasks_per_node": options.tasks_per_node,
+            "gpus_per_node": options.gpus,
+            "cpus_per_task": options.cpus,
+            "mem": None if options.memory_gb is None else f"{round(options.memory_gb * 1024)}M",
+        }
+
+
+def _setup(options: SlurmOptions) -> list[str]:
+    """Lines before srun: the user's, of which none may fail, and where Python finds this code."""
+    guarded = []
+    if options.setup:
+        guarded = [
+            """trap 'echo "setup failed with exit code $?: $BASH_COMMAND" >&2; exit 1' ERR""",
+            *options.setup,
+            "trap - ERR",
+        ]
+    return [
+        *guarded,
+        f"export PYTHONPATH={shlex.quote(str(REPOSITORY))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{options.cpus}}}",
+    ]
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def cancel_others(folder: Path, order: Order) -> None:
+    """End the other jobs of this trial's submission, from within the trial (`sweep.fail_fast`)."""
+    sweep = load_sweep(folder.parent.parent)
+    submission = sweep.submission(order.submission) if sweep is not None else None
+    if submission is not None and "SLURM_JOB_ID" in os.environ:
+        others = [job for key, job in submission.jobs.items() if key != folder.name]
+        if others:
+            slurm_commands.cancel(others)
+
+
+def options_of(submission: Submission) -> SlurmOptions:
+    """The options that a submission was made with."""
+    known = {f.name for f in dataclasses.fields(SlurmOptions)}
+    return SlurmOptions(**{k: v for k, v in submission.options.items() if k in known})

@@ -1,0 +1,159 @@
+"""One behaviour for both launchers: plan, show or freeze, prepare, start, watch, sum up."""
+
+import dataclasses
+import socket
+import sys
+from collections.abc import Sequence
+
+from hma_ft.config import save_config
+from hma_ft.config.schema import Config, SweepConfig
+from hma_ft.errors import UserError
+from hma_ft.launch.backend import Backend
+from hma_ft.launch.code_state import digest_of_changes
+from hma_ft.launch.options import LocalOptions, SlurmOptions
+from hma_ft.launch.parents import close_if_done, open_parents
+from hma_ft.launch.plan import Plan, make_plan
+from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.sweep import Order, Submission, Sweep, write_record
+from hma_ft.launch.tables import console, failures, plan_table, standing_table
+from hma_ft.launch.view import Standing, View, look
+from hma_ft.launch.watch import watch
+from hma_ft.tracking.environment import git_state
+from hma_ft.tracking.lock import waiting_lock
+
+
+def run_sweep(
+    jobs: Sequence[tuple[Sequence[str], Config]], backend: Backend, options: LocalOptions | SlurmOptions
+) -> list[View] | None:
+    """Run the trials that are not finished and return how each job came out, in the order given.
+
+    None where nothing was waited for (`sweep.dry_run`, `sweep.wait=false`). Raises UserError; SystemExit(1) after the
+    summary if a trial did not finish.
+    """
+    plan = make_plan(jobs)
+    settings = jobs[0][1].sweep
+    sweep = plan.sweep
+    if settings.dry_run:
+        console().print(plan_table(f"{sweep.directory.name} (dry run)", _look(sweep), backend.demand()))
+        return None
+    backend.demand()  # impossible options are refused before anything is written
+    submission = _submit(plan, backend, options, settings)
+    if submission is None:
+        print("nothing to launch: every trial is finished, or waits or runs already")
+    if not settings.wait:
+        _say_detached(plan, submission)
+        return None
+    return _wait(plan, backend, fail_fast=settings.fail_fast)
+
+
+def _look(sweep: Sweep) -> list[View]:
+    try:
+        return look(sweep)
+    except SlurmSilent as error:
+        raise UserError(f"Slurm does not answer, so what is queued cannot be told: {error}") from error
+
+
+def _submit(
+    plan: Plan, backend: Backend, options: LocalOptions | SlurmOptions, settings: SweepConfig
+) -> Submission | None:
+    """Freeze and start what is neither finished nor in somebody's hands; None if there is nothing."""
+    sweep = plan.sweep
+    with waiting_lock(sweep.directory / "submit.lock", seconds=600):  # two shells with one command
+        views = _look(sweep)
+        todo = [v.trial.key for v in views if not v.active and (v.standing is not Standing.finished or _fresh(plan, v))]
+        sweep.save()
+        if not todo:
+            return None
+        _prepare_data([plan.configs[key] for key in todo])
+        number = 1 + max((s.number for s in sweep.submissions()), default=0)
+        git = git_state()
+        submission = Submission(
+            number=number,
+            launcher=backend.name,
+            host=socket.gethostname(),
+            options=dataclasses.asdict(options),
+            trials=todo,
+            code=git,
+        )
+        parents = open_parents(sweep, [plan.configs[key] for key in todo])
+        for key in todo:
+            config = plan.configs[key]
+            order = Order(
+                submission=number,
+                fresh=config.fresh,
+                fail_fast=settings.fail_fast,
+                mlflow_parent=parents.get(config.tracking.experiment),
+                commit=git["commit"],
+                changes=digest_of_changes(git),
+            )
+            _freeze(sweep, key, config, order)
+        jobs = backend.submit(sweep, submission)
+        submission = dataclasses.replace(submission, jobs=jobs)
+        sweep.save_submission(submission)
+    return submission
+
+
+def _fresh(plan: Plan, view: View) -> bool:
+    return plan.configs[view.trial.key].fresh
+
+
+def _freeze(sweep: Sweep, key: str, config: Config, order: Order) -> None:
+    """What the trial will read, and all it will read of the configuration."""
+    folder = sweep.trial_directory(key)
+    folder.mkdir(parents=True, exist_ok=True)
+    # trials that download side by side would corrupt the data: it is there by now
+    dataset = dataclasses.replace(config.dataset, download=False)
+    save_config(dataclasses.replace(config, dataset=dataset), folder / "config.yaml")
+    write_record(folder / "order.json", dataclasses.asdict(order))
+
+
+def _prepare_data(configs: Sequence[Config]) -> None:
+    """Each data set once, before a trial needs it."""
+    from hma_ft.data.prepare import ensure_present
+
+    datasets = {repr(config.dataset): config.dataset for config in configs}
+    for dataset in datasets.values():
+        ensure_present(dataset)
+
+
+def _say_detached(plan: Plan, submission: Submission | None) -> None:
+    sweep = plan.sweep
+    if submission is not None:
+        jobs = ", ".join(submission.jobs.values()) or f"process {_supervisor(sweep, submission)}"
+        print(f"{sweep.directory.name}: {len(submission.trials)} trials launched ({jobs})")
+    runs_dir = next(iter(plan.configs.values())).runs_dir
+    which = f"sweep.name={sweep.directory.name}" + ("" if runs_dir == Config.runs_dir else f" runs_dir={runs_dir}")
+    print(f"watch it: python run.py task=status {which}")
+    print(f"end it:   python run.py task=cancel {which}")
+
+
+def _supervisor(sweep: Sweep, submission: Submission) -> str:
+    return (sweep.submission_directory(submission.number) / "started").read_text()
+
+
+def _wait(plan: Plan, backend: Backend, *, fail_fast: bool) -> list[View]:
+    sweep = plan.sweep
+
+    def stop_at_failure(views: list[View]) -> None:
+        # a trial that died without a word could not stop the others itself
+        if fail_fast and any(v.standing is Standing.failed for v in views) and any(v.active for v in views):
+            for submission in sweep.submissions():
+                if submission.launcher == backend.name:
+                    backend.cancel(sweep, submission)
+
+    try:
+        views = watch(
+            sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds, on_look=stop_at_failure
+        )
+    except KeyboardInterrupt:
+        print(f"\n{sweep.directory.name} goes on without this shell.", file=sys.stderr)
+        _say_detached(plan, sweep.submissions()[-1])
+        raise SystemExit(130) from None
+    close_if_done(sweep)
+    console().print(standing_table(sweep.directory.name, views))
+    bad = failures(views)
+    if bad:
+        print("\n".join(bad), file=sys.stderr)
+        raise SystemExit(1)
+    by_key = {view.trial.key: view for view in views}
+    return [by_key[key] for key in plan.keys]

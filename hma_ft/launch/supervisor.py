@@ -1,0 +1,154 @@
+"""The process behind `hydra/launcher=local`: `python -m hma_ft.launch.supervisor SWEEP_FOLDER SUBMISSION`.
+
+It holds the lock of its submission while it lives, gives each trial a slot, and ends them all at SIGTERM.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from hma_ft.launch.local import environment_with_code, job_slots, options_of, slot_environment, visible_gpus
+from hma_ft.launch.sweep import Submission, Sweep, load_sweep
+from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
+from hma_ft.tracking.files import write_atomic
+from hma_ft.tracking.lock import RunLock
+
+SECONDS_TO_SAVE = 120.0  # after SIGTERM, before SIGKILL
+_POLL_SECONDS = 0.1
+
+
+@dataclass
+class _Running:
+    key: str
+    slot: int
+    process: subprocess.Popen[bytes]
+
+
+class Supervisor:
+    """Runs the trials of one submission, `slots` at a time, in their order."""
+
+    def __init__(self, sweep: Sweep, submission: Submission) -> None:
+        self.sweep = sweep
+        self.submission = submission
+        self.gpus = visible_gpus()
+        self.slots = job_slots(options_of(submission).jobs, self.gpus)
+        self.waiting = list(submission.trials)
+        self.running: list[_Running] = []
+        self.cancelled = False
+        signal.signal(signal.SIGTERM, self._cancel)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def run(self) -> None:
+        """Returns when every trial has ended."""
+        while self.waiting or self.running:
+            if self.cancelled:
+                self._end_all()
+                return
+            self._fill_slots()
+            time.sleep(_POLL_SECONDS)
+            for trial in [t for t in self.running if t.process.poll() is not None]:
+                self.running.remove(trial)
+                self._settle(trial)
+
+    def _cancel(self, signum: int, frame: FrameType | None) -> None:
+        self.cancelled = True
+
+    def _fill_slots(self) -> None:
+        free = sorted(set(range(self.slots)) - {t.slot for t in self.running})
+        for slot in free[: len(self.waiting)]:
+            self.running.append(self._start(self.waiting.pop(0), slot))
+
+    def _start(self, key: str, slot: int) -> _Running:
+        folder = self.sweep.trial_directory(key)
+        with open(folder / "output.log", "ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "hma_ft.launch.trial", str(folder / "config.yaml")],
+                cwd=self.sweep.folder,
+                env=environment_with_code() | slot_environment(slot, self.slots, self.gpus),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return _Running(key, slot, process)
+
+    def _settle(self, trial: _Running) -> None:
+        """Say what a trial could not say itself, and stop at the first failure if that is asked for."""
+        folder = self.sweep.trial_directory(trial.key)
+        status = read_trial_status(folder)
+        if status is None or status.submission != self.submission.number:
+            status = TrialStatus(submission=self.submission.number)
+        if not status.ended:
+            status = replace(status, state="failed", error=_how_it_ended(trial.process.returncode, folder))
+            write_trial_status(folder, status)
+        order = self.sweep.order(trial.key)
+        if status.state == "failed" and order is not None and order.fail_fast:
+            self.cancelled = True
+
+    def _end_all(self) -> None:
+        for key in self.waiting:
+            self._write_cancelled(key)
+        self.waiting.clear()
+        for trial in self.running:
+            trial.process.terminate()
+        deadline = time.monotonic() + SECONDS_TO_SAVE
+        for trial in self.running:
+            try:
+                trial.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                trial.process.kill()
+                trial.process.wait()
+            status = read_trial_status(self.sweep.trial_directory(trial.key))
+            if (
+                status is None
+                or status.submission != self.submission.number
+                or status.state in ("running", "interrupted")
+            ):
+                self._write_cancelled(trial.key)
+        self.running.clear()
+
+    def _write_cancelled(self, key: str) -> None:
+        status = TrialStatus(submission=self.submission.number, state="cancelled", error="cancelled")
+        write_trial_status(self.sweep.trial_directory(key), status)
+
+
+def _how_it_ended(code: int, folder: Path) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    last = last_line(folder / "output.log")
+    return f"exit code {code}" + (f": {last}" if last else "")
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def main(arguments: list[str]) -> int:
+    """The command line."""
+    sweep = load_sweep(Path(arguments[0]))
+    submission = sweep.submission(int(arguments[1])) if sweep is not None else None
+    if sweep is None or submission is None:
+        print(f"no sweep with that submission: {' '.join(arguments)}", file=sys.stderr)
+        return 2
+    directory = sweep.submission_directory(submission.number)
+    with RunLock(directory):
+        supervisor = Supervisor(sweep, submission)
+        write_atomic(directory / "started", str(os.getpid()))
+        supervisor.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,174 @@
+"""One trial of a sweep, from its frozen file: `python -m hma_ft.launch.trial runs/sweeps/NAME/trials/KEY/config.yaml`.
+
+Exit code: 0 finished, 2 an error of the user's, 1 another error, 128 + n stopped by signal n.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from hma_ft.config.schema import Config
+from hma_ft.errors import Interrupted, UserError
+from hma_ft.launch.code_state import moved
+from hma_ft.launch.sweep import Order, load_sweep, read_record
+from hma_ft.launch.witness import Witness
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class _Stop(BaseException):
+    """A signal outside the engine's care. No `except Exception` on the way may take it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def run_trial(path: Path, *, on_stop: Callable[[Witness, int], int], rank: int = 0) -> int:
+    """Run the frozen configuration to its end and return the exit code; after a signal `on_stop(witness, signum)`'s.
+
+    Raises UserError if the trial's files cannot be read.
+    """
+    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
+    folder = path.absolute().parent
+    order = read_record(folder / "order.json", Order)
+    if order is None:
+        raise UserError(f"{folder} has no readable order.json beside its configuration: submit the sweep again")
+    witness = Witness(folder, order, rank)
+    try:
+        _stop_on_signals()
+        value = _run(path, order, witness)
+        ignore_signals()
+    except (_Stop, Interrupted) as stop:
+        ignore_signals()  # the end is being written; Slurm signals more than once
+        return on_stop(witness, stop.signum)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _failed(witness, str(error), folder, order, code=2)
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(witness, _last_line(error), folder, order, code=1)
+    witness.finish(value)
+    if rank == 0:
+        _close_parents(folder)
+    return 0
+
+
+def _run(path: Path, order: Order, witness: Witness) -> float:
+    """Returns val top-1."""
+    from hma_ft.config import load_config, run_directory
+    from hma_ft.tracking.environment import git_state
+    from hma_ft.tracking.status import read_status
+
+    config = load_config(path)
+    config.fresh = order.fresh and witness.first_piece  # a requeued trial continues
+    directory = run_directory(config)
+    code = ""
+    if witness.rank == 0:
+        _wait_for_holder(directory)
+        code = moved(order, git_state())
+        if code:
+            print(f"warning: {code}", file=sys.stderr)
+    status = None if config.fresh else read_status(directory)
+    witness.begin(step=status.step if status else 0, code=code)
+    if order.mlflow_parent:
+        os.environ["HMA_MLFLOW_PARENT"] = order.mlflow_parent
+    return _experiment(config)
+
+
+def _experiment(config: Config) -> float:
+    from hma_ft import experiment  # torch comes with it
+
+    return float(experiment.run(config).val_top1)
+
+
+def _wait_for_holder(directory: Path) -> None:
+    """The same run may be a trial of another sweep that runs now; then its result is reported when it is there."""
+    from hma_ft.tracking.lock import is_held
+
+    said = False
+    while is_held(directory):
+        if not said:
+            print(f"{directory} is being run by another process; waiting for it", file=sys.stderr)
+        said = True
+        time.sleep(1)
+
+
+def _failed(witness: Witness, error: str, folder: Path, order: Order, *, code: int) -> int:
+    witness.fail(error)
+    if order.fail_fast:
+        from hma_ft.launch.slurm import cancel_others  # on this machine the supervisor does it
+
+        cancel_others(folder, order)
+    if witness.rank == 0:
+        _close_parents(folder)
+    return code
+
+
+def _close_parents(folder: Path) -> None:
+    """The last trial of a sweep ends its parent run in MLflow."""
+    sweep = load_sweep(folder.parent.parent)
+    if sweep is not None:
+        from hma_ft.launch.parents import close_if_done
+
+        close_if_done(sweep)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+
+
+def _stop_on_signals() -> None:
+    """From here until the engine takes over, a signal unwinds the stack."""
+    owner = os.getpid()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:  # loader processes inherit the handler, and leave when their parent does
+            raise _Stop(signum)
+
+    for number in SIGNALS:
+        signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    """What is left to do takes no interruption."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once: threads and collective operations of a failed run may never return."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line."""
+    if len(arguments) != 1:
+        print("usage: python -m hma_ft.launch.trial FROZEN.yaml", file=sys.stderr)
+        return 2
+    try:
+        return run_trial(Path(arguments[0]), on_stop=_leave_interrupted)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _leave_interrupted(witness: Witness, signum: int) -> int:
+    """On this machine nothing starts the trial again by itself; the same sweep command does."""
+    witness.interrupted(f"stopped by {signal.Signals(signum).name}")
+    return 128 + signum
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""`hydra/launcher=local` and `hydra/launcher=slurm`. What they do is in hma_ft.launch, imported when a sweep starts."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from hma_ft.launch.options import LocalOptions, SlurmOptions
+
+if TYPE_CHECKING:
+    from hma_ft.config.schema import Config
+    from hma_ft.launch.backend import Backend
+
+
+class _SweepLauncher(Launcher):
+    """Composes every trial at once and hands them to hma_ft.launch; the trials never see conf/."""
+
+    def __init__(self, options: LocalOptions | SlurmOptions) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by the sweeper."""
+        self.hydra_context = hydra_context
+        self.config = config
+
+    def backend(self) -> "Backend":
+        """Where the trials run."""
+        raise NotImplementedError
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """One JobReturn a job, its value val top-1. Exit code 2 for mistakes, 1 for trials that did not finish."""
+        from hma_ft.errors import UserError
+        from hma_ft.launch.submit import run_sweep
+
+        setup_globals()
+        jobs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
+        try:
+            trials = [(overrides, self._typed(job)) for overrides, job in zip(job_overrides, jobs, strict=True)]
+            views = run_sweep(trials, self.backend(), self.options)
+        except UserError as error:
+            for line in str(error).splitlines():
+                print(f"error: {line}", file=sys.stderr)
+            raise SystemExit(2) from None
+        values = [view.val_top1 for view in views] if views is not None else [None] * len(jobs)
+        return [_returned(job, value) for job, value in zip(jobs, values, strict=True)]
+
+    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(composed):
+            composed.hydra.job.id = str(number)
+            composed.hydra.job.num = number
+        return composed
+
+    def _typed(self, composed: DictConfig) -> "Config":
+        """The configuration of one trial, resolved."""
+        from hma_ft.config import typed
+
+        singleton, before = HydraConfig.instance(), HydraConfig.instance().cfg
+        try:
+            singleton.set_config(composed)
+            return typed(_task_part(composed))
+        finally:
+            singleton.cfg = before
+
+
+def _task_part(composed: DictConfig) -> DictConfig:
+    part = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    OmegaConf.set_struct(part, False)
+    return part
+
+
+def _returned(composed: DictConfig, value: float | None) -> JobReturn:
+    job = JobReturn(
+        overrides=list(composed.hydra.overrides.task),
+        cfg=_task_part(composed),
+        hydra_cfg=OmegaConf.masked_copy(composed, "hydra"),
+        status=JobStatus.COMPLETED,
+    )
+    job.return_value = value
+    return job
+
+
+class LocalLauncher(_SweepLauncher):
+    """Trials as processes of this machine."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(LocalOptions(**options))
+
+    def backend(self) -> "Backend":
+        """Where the trials run."""
+        from hma_ft.launch.local import LocalBackend
+
+        return LocalBackend(self.options)
+
+
+class SlurmLauncher(_SweepLauncher):
+    """Trials as tasks of a Slurm job array."""
+
+    def __init__(self, **options: Any) -> None:
+        plain = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in options.items()}
+        super().__init__(SlurmOptions(**plain))
+
+    def backend(self) -> "Backend":
+        """Where the trials run."""
+        from hma_ft.launch.slurm import SlurmBackend
+
+        return SlurmBackend(self.options)
+
+
+@dataclass
+class LocalConfig(LocalOptions):
+    """hydra.launcher of hydra/launcher=local."""
+
+    _target_: str = "hydra_plugins.hma_launchers.LocalLauncher"
+
+
+@dataclass
+class SlurmConfig(SlurmOptions):
+    """hydra.launcher of hydra/launcher=slurm."""
+
+    _target_: str = "hydra_plugins.hma_launchers.SlurmLauncher"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalConfig, provider="hma")
+ConfigStore.instance().store(group="hydra/launcher", name="slurm", node=SlurmConfig, provider="hma")

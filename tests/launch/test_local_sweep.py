@@ -1,0 +1,80 @@
+"""Sweeps of real runs on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+RunPy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return value
+
+
+def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
+    run_py: RunPy, tiny: list[str], tmp_path: Path
+) -> None:
+    settings = [*tiny, "method=head", "trainer.max_steps=10", "sweep.name=mixed"]
+    command = ["-m", *settings, "optimizer.lr=0.01,1e38", "hydra.launcher.jobs=2"]
+    first = run_py(*command)
+    assert first.returncode == 1, first.stderr
+    assert "1 of 2 trials did not finish" in first.stderr
+    assert "optimizer.lr=1e+38: the loss of step" in first.stderr.replace("1e38", "1e+38")
+    assert "1 finished, 1 failed" in first.stdout
+    frozen = [yaml.safe_load(p.read_text()) for p in tmp_path.glob("runs/sweeps/mixed-*/trials/*/config.yaml")]
+    assert sorted(c["optimizer"]["lr"] for c in frozen) == [0.01, 1e38]
+    assert not any(c["dataset"]["download"] for c in frozen)
+
+    again = run_py(*command)
+    assert again.returncode == 1
+    assert again.stdout.splitlines()[0] == "1 finished, 1 queued"
+    good = run_py("-m", *settings, "optimizer.lr=0.01")
+    assert good.returncode == 0, good.stderr
+    assert "nothing to launch" in good.stdout
+    alone = run_py(*settings, "optimizer.lr=0.01")
+    assert "This run is finished" in alone.stdout
+
+
+def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    command = ["-m", *tiny, "method=head", "seed=0,1", "trainer.max_steps=4000", "sweep.name=orphan"]
+    shell = subprocess.Popen(
+        [sys.executable, str(repository / "run.py"), *command],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(lambda: list(tmp_path.glob("runs/digits/*/metrics.jsonl")))
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
+    shown = run_py("task=status", "sweep.name=orphan")
+    assert "1 running, 1 queued" in shown.stdout, shown.stdout
+    again = run_py(*command, "sweep.wait=false")
+    assert "nothing to launch" in again.stdout
+
+    cancelled = run_py("task=cancel", "sweep.name=orphan")
+    assert "2 trials cancelled" in cancelled.stdout, cancelled.stdout + cancelled.stderr
+    after = run_py("task=status", "sweep.name=orphan")
+    assert after.returncode == 1
+    assert "1 continues, 1 new" in after.stdout, after.stdout
+    (directory,) = tmp_path.glob("runs/digits/*")
+    status = json.loads((directory / "status.json").read_text())
+    assert status["state"] == "interrupted"
+    assert status["step"] > 0
+    assert list(directory.glob("checkpoints/*"))

@@ -1,0 +1,94 @@
+"""Small things with a right and a wrong answer: places of GPUs, pieces of a trial, moved code, time left."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hma_ft.errors import UserError
+from hma_ft.launch.code_state import digest_of_changes, moved
+from hma_ft.launch.local import job_slots, slot_environment, visible_gpus
+from hma_ft.launch.options import SlurmOptions
+from hma_ft.launch.slurm import SlurmBackend
+from hma_ft.launch.sweep import Order
+from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
+from hma_ft.launch.view import seconds_left
+from hma_ft.launch.witness import Witness
+from hma_ft.tracking.status import Status
+
+
+def test_each_slot_gets_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    gpus = visible_gpus()
+    assert job_slots(None, gpus) == 2
+    given = [slot_environment(slot, 4, gpus)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
+    assert given == ["3", "5", "3", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+    assert job_slots(None, []) == 1
+    with pytest.raises(UserError, match=r"jobs=0"):
+        job_slots(0, [])
+
+
+def test_slots_share_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cpus = len(os.sched_getaffinity(0))
+    assert slot_environment(0, 2, [])["OMP_NUM_THREADS"] == str(max(1, cpus // 2))
+    assert slot_environment(0, 1, []) == {}
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert slot_environment(0, 2, []) == {}
+
+
+def test_impossible_slurm_options_are_refused() -> None:
+    with pytest.raises(UserError, match=r"hydra.launcher.nodes=0"):
+        SlurmBackend(SlurmOptions(nodes=0)).demand()
+    assert SlurmBackend(SlurmOptions(memory_gb=1.5, gpus=2)).demand()["mem"] == "1536M"
+
+
+def test_pieces_of_a_trial_are_counted_and_a_standstill_noticed(tmp_path: Path) -> None:
+    order = Order(submission=1)
+    for step, idle in [(0, 0), (0, 1), (40, 0), (40, 1), (40, 2)]:
+        witness = Witness(tmp_path, order)
+        witness.begin(step=step, code="")
+        assert witness.status.idle_pieces == idle
+        witness.requeued()
+    status = read_trial_status(tmp_path)
+    assert status is not None and status.pieces == 5
+    assert Witness(tmp_path, Order(submission=2)).first_piece
+    Witness(tmp_path, order).finish(0.5)
+    assert Witness(tmp_path, order).first_piece
+
+
+def test_what_follows_a_failure_in_another_process_does_not_cover_it(tmp_path: Path) -> None:
+    first = Witness(tmp_path, Order(submission=1))
+    first.begin(step=0, code="")
+    write_trial_status(
+        tmp_path, TrialStatus(submission=1, state="failed", error="rank 1 said why", pid=first.status.pid + 1)
+    )
+    first.interrupted("stopped by SIGTERM")
+    first.fail("a collective operation was cut off")
+    status = read_trial_status(tmp_path)
+    assert status is not None and (status.state, status.error) == ("failed", "rank 1 said why")
+
+
+def test_a_trial_says_that_the_code_has_moved() -> None:
+    then = {"commit": "a" * 40, "diff": "+ one line", "untracked": []}
+    order = Order(submission=1, commit=then["commit"], changes=digest_of_changes(then))
+    assert moved(order, then) == ""
+    assert "aaaaaaaaaa" in moved(order, then | {"diff": "+ another line"})
+    assert "run at bbbbbbbbbb" in moved(order, then | {"commit": "b" * 40})
+    assert moved(order, then | {"untracked": ["new.py"]})
+
+
+def test_time_left_is_told_from_the_present_piece(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    (tmp_path / "env.json").write_text("{}")
+    os.utime(tmp_path / "env.json", ((now - timedelta(seconds=35)).timestamp(),) * 2)
+    # ten steps before a night's pause, then one step in two seconds
+    times = [(10, now - timedelta(hours=9)), *((10 + k, now - timedelta(seconds=30 - 2 * k)) for k in range(1, 16))]
+    rows = [{"step": step, "time": time.isoformat(), "train/loss": 1.0} for step, time in times]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    left = seconds_left(tmp_path, Status(step=25, max_steps=125))
+    assert left == pytest.approx(200, abs=3)

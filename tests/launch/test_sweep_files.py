@@ -1,0 +1,42 @@
+"""Every file of sweeps/ composes, from any folder, to the number of trials that its header promises."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_composes(name: str, run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    lines = (ROOT / "sweeps" / f"{name}.yaml").read_text().splitlines()
+    header = "\n".join(line for line in lines if line.startswith("#"))
+    assert f"python run.py -m sweep={name}" in header
+    promised = re.search(r"(\d+) trials", header)
+    assert promised is not None
+    done = run_py("-m", f"sweep={name}", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{name}-")
+    assert f"{promised.group(1)} new. A trial asks for: jobs at a time=" in done.stdout
+
+
+def test_mistakes_in_a_sweep_are_plain_lines(run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run_py("-m", "sweep=demo", "optimizer.lr=-1,0.1", "trainer.batch_size=0")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "optimizer.lr=-1" in done.stderr
+    assert "trainer.batch_size=0" in done.stderr
+
+
+def test_the_plugins_import_nothing_heavy() -> None:
+    code = (
+        "import sys, hydra_plugins.hma_launchers, hydra_plugins.hma_sweeps;"
+        "sys.exit(','.join({'torch', 'submitit', 'mlflow', 'rich', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
