@@ -95,8 +95,8 @@ def _optimization(config: Config) -> Iterator[str]:
     yield from _one_of("scheduler.name", config.scheduler.name, SCHEDULERS)
     if config.scheduler.warmup_steps > steps > 0:
         yield (
-            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is longer than the run, trainer.max_steps={steps}: "
-            "shorten the warm-up"
+            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is longer than the run, "
+            f"trainer.max_steps={steps}: shorten the warm-up"
         )
 
 

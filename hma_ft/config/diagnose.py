@@ -62,7 +62,7 @@ def _wrong_choices(override: Override, folder: Path) -> list[str]:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     group = override.key_or_group
     return [
-        f"{group}={choice} is not known{_nearest(str(choice), known)}; there are: {', '.join(known)}"
+        f"{group}={choice!s} is not known{_nearest(str(choice), known)}; there are: {', '.join(known)}"
         for choice in _choices(override)
         if choice not in known and choice is not None and choice != "null"
     ]
@@ -111,7 +111,7 @@ def _exists(cfg: DictConfig, key: str) -> bool:
 
 def _all_keys(node: DictConfig, prefix: str = "") -> list[str]:
     keys = []
-    for name in node:
+    for name in map(str, node):
         keys.append(f"{prefix}{name}")
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
@@ -123,7 +123,7 @@ def _choices(override: Override) -> list[Any]:
     """The values of an override, several in a sweep."""
     if not override.is_sweep_override():
         return [override.value()]
-    return [value for value in override.sweep_iterator()]
+    return list(override.sweep_iterator())
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

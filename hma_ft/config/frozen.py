@@ -26,7 +26,7 @@ def load_config(path: Path) -> Config:
     """A configuration frozen by `save_config` or found in a run directory; nothing of conf/ is read."""
     try:
         values = yaml.safe_load(path.read_text())
-        return typed(OmegaConf.create(values))
+        return typed(DictConfig(values))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: is {path.parent} a run directory?") from error
     except Exception as error:  # OmegaConf raises half a dozen kinds

@@ -39,7 +39,7 @@ class TokenType(Enum):
 
 
 class LabelStorage(Enum):
-    """What the real memory keeps of a label: its id, embedded anew at each read, or the vector of the day it was written."""
+    """What the real memory keeps of a label: its id, embedded anew at each read, or the vector of that day."""
 
     ids = "ids"
     vectors = "vectors"
@@ -53,7 +53,7 @@ class SlotInit(Enum):
 
 
 class LogitsFrom(Enum):
-    """The part of the memory-augmented vector that the classifier reads: all D+L columns, the first D, or the last L."""
+    """The part of the memory-augmented vector that is classified: all D+L columns, the first D, or the last L."""
 
     all = "all"
     feature = "feature"
@@ -68,7 +68,7 @@ class TrainContext(Enum):
 
 
 class Inference(Enum):
-    """Whose features a test image attends to beside the memories: none, its batch, or a fixed set of training images."""
+    """What a test image attends to beside the memories: nothing, its batch, or a fixed set of training images."""
 
     alone = "alone"
     batch = "batch"

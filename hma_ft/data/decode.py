@@ -23,7 +23,9 @@ def decode(path: Path) -> Tensor:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}): restore it or take it out of the data set") from error
+        raise UserError(
+            f"{path} can't be read ({error.strerror}): restore it or take it out of the data set"
+        ) from error
     if content.startswith(_JPEG) and _is_whole(content):
         try:
             return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)

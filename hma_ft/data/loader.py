@@ -87,7 +87,7 @@ def eval_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Batch]:
-    """All samples, or those of `order`, once: whole batches dealt to the processes in turn, nothing padded or dropped."""
+    """All samples, or those of `order`, once: whole batches dealt to the processes in turn, none padded or dropped."""
     indices = torch.arange(len(samples)) if order is None else order
     chunks = ([(EVALUATION, index) for index in chunk.tolist()] for chunk in indices.split(batch_size))
     return _load(_Views(samples, transform, 0), itertools.islice(chunks, rank, None, world_size), workers)

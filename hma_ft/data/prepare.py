@@ -29,7 +29,9 @@ def download_lock(root: Path) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"dataset.root={root} can't be made ({error.strerror}): give a folder that you may write") from error
+        raise UserError(
+            f"dataset.root={root} can't be made ({error.strerror}): give a folder that you may write"
+        ) from error
     with (root / ".download.lock").open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         yield

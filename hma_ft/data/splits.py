@@ -39,7 +39,9 @@ def create_source(config: DatasetConfig) -> Source:
     try:
         source_class = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class") from error
+        raise UserError(
+            f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class"
+        ) from error
     return source_class(Path(config.root), config.options)
 
 
@@ -69,7 +71,9 @@ def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tens
     indices = np.arange(len(labels))
     common = indices[~rare]
     count = max(round(fraction * len(common)), int((counts >= 2).sum()))
-    splitter = StratifiedShuffleSplit(n_splits=1, test_size=min(count, len(common) - int((counts >= 2).sum())), random_state=seed)
+    splitter = StratifiedShuffleSplit(
+        n_splits=1, test_size=min(count, len(common) - int((counts >= 2).sum())), random_state=seed
+    )
     train, val = next(splitter.split(common, labels.numpy()[common]))
     kept = np.sort(np.concatenate([common[train], indices[rare]]))
     return torch.from_numpy(kept), torch.from_numpy(np.sort(common[val]))

@@ -56,7 +56,9 @@ class EvalTransform:
     def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str) -> None:
         self.steps = v2.Compose(
             [
-                v2.Resize(round(image_size / crop_ratio), interpolation=InterpolationMode(interpolation), antialias=True),
+                v2.Resize(
+                    round(image_size / crop_ratio), interpolation=InterpolationMode(interpolation), antialias=True
+                ),
                 v2.CenterCrop(image_size),
             ]
         )

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: written aside, synced, renamed; the name carries the checksum; the last two stay."""
+"""Checkpoints that survive a crash: written aside, synced, renamed; the name holds the checksum; two are kept."""
 
 import contextlib
 import hashlib
@@ -62,9 +62,10 @@ def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
         except UserError as error:
             warnings.warn(f"{error}; trying the one before it", stacklevel=2)
     if paths:
+        names = ", ".join(path.name for path in paths)
         raise UserError(
-            f"all checkpoints in {directory} are damaged ({', '.join(path.name for path in paths)}): restore one from a "
-            "backup, or start over with fresh=true"
+            f"all checkpoints in {directory} are damaged ({names}): restore one from a backup, or start over with "
+            "fresh=true"
         )
     return None
 

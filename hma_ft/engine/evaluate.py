@@ -126,7 +126,9 @@ class Evaluator:
         batch = batch.to(self.accelerator.device)
         with self.accelerator.autocast():
             features = self.method.features(batch.images)
-        return LabelledFeatures(features.float() if features.dtype != torch.float64 else features, batch.labels, batch.ids)
+        return LabelledFeatures(
+            features.float() if features.dtype != torch.float64 else features, batch.labels, batch.ids
+        )
 
     def _bring_together(self, parts: list[LabelledFeatures]) -> LabelledFeatures:
         """All processes' samples, sorted by id."""

@@ -95,14 +95,17 @@ class FeatureStore:
 
     def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        self._used += sum(value.nbytes for value in tensors.values())
+        content = save(tensors, {"digest": _digest(tensors)})
+        self._used += len(content)
         if self._used > self._limit:
             if not self._full:
-                warnings.warn(f"the feature store is full ({self._limit} bytes); further views aren't stored", stacklevel=3)
+                warnings.warn(
+                    f"the feature store is full ({self._limit} bytes); further views aren't stored", stacklevel=3
+                )
             self._full = True
             return
         try:
-            write_atomic(self.directory / f"{name}.safetensors", save(tensors, {"digest": _digest(tensors)}))
+            write_atomic(self.directory / f"{name}.safetensors", content)
         except OSError as error:
             warnings.warn(f"features can't be stored ({error}); the run goes on without", stacklevel=3)
 

@@ -59,7 +59,9 @@ class Journal:
         if self.record is None or self.progress is None:
             return
         self.record.log_metrics(state.step, metrics.scalars("val") | {"val/best_top1": state.best_top1})
-        self.progress.note(f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})")
+        self.progress.note(
+            f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})"
+        )
         if self.sink is not None:
             self.sink.push()
 

@@ -14,8 +14,8 @@ from torchmetrics.functional.classification import (
 )
 
 ECE_BINS = 15
-# The least probability that counts in NLL: the smallest normal float32. A softmax in float32 may underflow to 0, and one
-# such image must not make the mean infinite.
+# The least probability that counts in NLL: the smallest normal float32. A softmax in float32 may underflow to 0, and
+# one such image must not make the mean infinite.
 LEAST_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
@@ -56,8 +56,8 @@ def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Seq
     Raises ValueError where shapes do not fit, there is no image, or a probability is not finite.
     """
     count, classes = _checked(probabilities, labels, class_names)
-    # float64: the means over tens of thousands of images are then exact to all digits that are shown. The clamp matters:
-    # torchmetrics takes rows with a 1.0000001 for logits and puts a softmax over them.
+    # float64: the means over tens of thousands of images are then exact to all digits that are shown. The clamp
+    # matters: torchmetrics takes rows with a 1.0000001 for logits and puts a softmax over them.
     scores = probabilities.detach().cpu().double().clamp(0.0, 1.0)
     labels = labels.detach().cpu()
     if classes == 1:  # torchmetrics wants two

@@ -18,7 +18,9 @@ def create_accelerator(config: TrainerConfig) -> Accelerator:
     """Accelerate on the configured device and precision, in as many processes as the launcher was asked for."""
     cuda = torch.cuda.is_available()
     if config.device is Device.cuda and not cuda:
-        raise UserError("trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver")
+        raise UserError(
+            "trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver"
+        )
     on_cpu = config.device is Device.cpu or not cuda
     if config.precision is Precision.fp16 and on_cpu:
         raise UserError("trainer.precision=fp16 needs a GPU: use fp32 or bf16 on a CPU")
@@ -34,7 +36,7 @@ def create_accelerator(config: TrainerConfig) -> Accelerator:
     per_step = accelerator.num_processes * config.grad_accumulation
     if config.batch_size % per_step:
         raise UserError(
-            f"trainer.batch_size={config.batch_size} is the batch of all {accelerator.num_processes} processes together and "
+            f"trainer.batch_size={config.batch_size} is the batch of all {accelerator.num_processes} processes and "
             f"must be a multiple of processes x trainer.grad_accumulation = {per_step}"
         )
     return accelerator

@@ -33,7 +33,10 @@ def load_trained_state(method: Method, state: dict[str, Tensor], frozen_digest: 
     frozen = {name for name, _ in _frozen(method)}
     missing = [name for name in missing if name not in frozen and not name.startswith(method.training_only)]
     if missing or unexpected:
-        raise UserError(f"the checkpoint does not fit the model (missing {missing}, not known {unexpected}): use the code that wrote it")
+        raise UserError(
+            f"the checkpoint does not fit the model (missing {missing}, not known {unexpected}): use the code that "
+            "wrote it"
+        )
 
 
 def digest_of_frozen(method: Method) -> str:

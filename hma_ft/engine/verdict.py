@@ -16,9 +16,7 @@ from hma_ft.tracking.figures import confusion_png, curves_png
 from hma_ft.tracking.record import RunRecord
 
 
-def reach_verdict(
-    evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal
-) -> None:
+def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal) -> None:
     """Evaluate the method as it is, and write result.json, predictions, tables and figures."""
     result: dict[str, float | int | str] = {}
     for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):

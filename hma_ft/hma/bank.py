@@ -39,7 +39,7 @@ class FeatureBank(nn.Module):
 
 
 def class_balanced(labels: Tensor, size: int, seed: int = 0) -> Tensor:
-    """Indices of `size` samples, the classes in turn, so that their counts differ by one at most where they have enough.
+    """Indices of `size` samples, the classes in turn: their counts differ by one at most where they have enough.
 
     A pure function of (labels, size, seed); sorted.
     """

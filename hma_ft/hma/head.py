@@ -75,7 +75,7 @@ class HMAHead(nn.Module):
             self.support = FeatureBank(feature_width)
 
     def forward(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
-        """Features [B, D] -> logits [B, C]; sample ids [B], or [B, 2] of mixed pairs, keep an image from its own row."""
+        """Features [B, D] -> logits [B, C]; sample ids [B] (mixed pairs: [B, 2]) keep an image from its own row."""
         if self.labels is None:
             return self.classifier(features)
         rows = self.read_real(self.labels.attach(features, None), ids)

@@ -24,7 +24,8 @@ class MomentumEncoder(nn.Module):
     @torch.no_grad()
     def update(self, encoder: nn.Module) -> None:
         """Move towards the live encoder, all tensors in one fused call; its buffers are copied."""
-        own, live = list(self.encoder.parameters()), list(encoder.parameters())
+        own: list[Tensor] = list(self.encoder.parameters())
+        live: list[Tensor] = list(encoder.parameters())
         torch._foreach_lerp_(own, live, 1.0 - self.momentum)
         for buffer, live_buffer in zip(self.encoder.buffers(), encoder.buffers(), strict=True):
             buffer.copy_(live_buffer)

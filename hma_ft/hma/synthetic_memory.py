@@ -13,6 +13,8 @@ class SyntheticMemory(nn.Module):
     ever; hence the Gaussian start, of the scale of a LayerNorm's output.
     """
 
+    labels: Tensor
+
     def __init__(self, slots: int, *, num_classes: int, feature_width: int, gaussian: bool = True) -> None:
         super().__init__()
         shape = (num_classes * slots, feature_width)

@@ -68,7 +68,7 @@ class Method(nn.Module, ABC):
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
         return functional.cross_entropy(output.logits, targets)
 
-    def observe(self, step: list[Observation]) -> None:  # noqa: B027 - a hook that most methods don't need
+    def observe(self, step: list[Observation]) -> None:
         """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
 
     def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:

@@ -14,7 +14,9 @@ def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *,
     try:
         method_class = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"method.target={config.target} can't be imported ({error}): name a class by module.Class") from error
+        raise UserError(
+            f"method.target={config.target} can't be imported ({error}): name a class by module.Class"
+        ) from error
     if not (isinstance(method_class, type) and issubclass(method_class, Method)):
         raise UserError(f"method.target={config.target} is no hma_ft.methods.base.Method: derive it from that class")
     return method_class(backbone, num_classes, config, soft_labels)

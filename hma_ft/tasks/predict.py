@@ -73,6 +73,8 @@ def _probabilities(parts: Parts, images: list[Tensor]) -> Tensor:
 def _described(probabilities: Tensor, class_names: list[str]) -> list[str]:
     """Class, its probability, and the best classes with theirs."""
     best = probabilities.topk(min(TOP, len(probabilities)))
-    ranked = [(class_names[index], value) for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+    ranked = [
+        (class_names[index], value) for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
     padding = [""] * (TOP - len(ranked))
     return [ranked[0][0], f"{ranked[0][1]:.6f}", *(f"{name}={value:.4f}" for name, value in ranked), *padding]

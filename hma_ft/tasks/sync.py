@@ -17,8 +17,8 @@ from hma_ft.tracking.status import read_status
 def sync(config: Config) -> int:
     """Syncs `config.run`, or all runs under `config.runs_dir`; returns 1 if one of them failed, else 0.
 
-    `tracking.uri` of the command wins over what the run was recorded with. Raises UserError if there is no run, or MLflow
-    does not answer.
+    `tracking.uri` of the command wins over what the run was recorded with. Raises UserError if there is no run, or if
+    MLflow does not answer.
     """
     directories = [Path(config.run)] if config.run else _runs(Path(config.runs_dir))
     failed, reached = 0, set()
@@ -34,7 +34,7 @@ def sync(config: Config) -> int:
                 reached.add(uri)
             bring_up_to_date(directory, tracking)
             print(f"synced   {directory}")
-        except _Unreachable:
+        except UnreachableError:
             raise
         except UserError as error:
             failed += 1
@@ -42,7 +42,7 @@ def sync(config: Config) -> int:
     return 1 if failed else 0
 
 
-class _Unreachable(UserError):
+class UnreachableError(UserError):
     """Every further run would wait for the same time limit."""
 
 
@@ -50,7 +50,7 @@ def _require_answer(uri: str) -> None:
     try:
         connect(uri)
     except Exception as error:  # of MLflow, the network or the database
-        raise _Unreachable(
+        raise UnreachableError(
             f"MLflow at {uri} does not answer ({short(error)}); start it, or set tracking.uri"
         ) from error
 

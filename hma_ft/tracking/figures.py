@@ -1,4 +1,7 @@
-"""Figures of one run. Colours are readable with every colour vision (Okabe and Ito), and in grey. Matplotlib is slow: it is imported inside."""
+"""Figures of one run. Colours are readable with every colour vision (Okabe and Ito), and in grey.
+
+Matplotlib is imported inside: it takes a second.
+"""
 
 import math
 from collections.abc import Sequence
@@ -37,8 +40,9 @@ def confusion_png(path: Path, confusion: "np.ndarray", class_names: Sequence[str
     axes[0].set(xlabel="predicted class", ylabel="true class", title=title)
     if named:
         size = 9 if count <= COUNTS_UP_TO else 8
-        axes[0].set_xticks(range(count), [_cut(n, 24) for n in class_names], rotation=90, fontsize=size)
-        axes[0].set_yticks(range(count), [_cut(n, 24) for n in class_names], fontsize=size)
+        names = [_cut(name, 24) for name in class_names]
+        axes[0].set_xticks(range(count), names, rotation=90, fontsize=size, parse_math=False)
+        axes[0].set_yticks(range(count), names, fontsize=size, parse_math=False)
     if count <= COUNTS_UP_TO:
         _write_counts(axes[0], confusion, shares)
     figure.colorbar(image, ax=axes[0], label="share of the true class", shrink=0.8, ticks=[0, 0.05, 0.1, 0.25, 0.5, 1])
@@ -69,7 +73,8 @@ def _list_confusions(axes: "Axes", confusion: "np.ndarray", shares: "np.ndarray"
         f"{n:4d} ({shares[r, c]:4.0%})  {_cut(names[r], 32)}\n             {_cut(names[c], 32)}\n"
         for (r, c), n in wrong[:WORST]
     ]
-    text = axes.text(0.0, 0.99, "\n".join(lines), va="top", family="monospace", fontsize=9, transform=axes.transAxes)
+    style: dict[str, Any] = {"va": "top", "family": "monospace", "fontsize": 9, "transform": axes.transAxes}
+    text = axes.text(0.0, 0.99, "\n".join(lines), parse_math=False, **style)
     text.set_in_layout(False)  # it would take the room of the matrix
 
 

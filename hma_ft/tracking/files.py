@@ -10,7 +10,8 @@ def write_atomic(path: Path, content: str | bytes | Callable[[BinaryIO], None], 
     """Replaces `path` in one step; a process killed here leaves the old version.
 
     `content` may be a function that writes into an open binary file. `durable` waits until the disk has it, which
-    also survives a power cut and costs some milliseconds. Raises OSError (disk full, no permission); `path` is then as before.
+    also survives a power cut and costs some milliseconds. Raises OSError (disk full, no permission); `path` is then as
+    before.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""A run directory in MLflow's terms: name, tags, description, params, points. Pure functions; MLflow is not imported."""
+"""A run directory in MLflow's terms: name, tags, description, params, points. Pure functions; MLflow is not used."""
 
 import hashlib
 import json

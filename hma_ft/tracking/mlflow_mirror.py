@@ -1,9 +1,9 @@
 """Brings one MLflow run to what a run directory holds. The directory is the truth; doing it twice changes nothing.
 
-MLflow can't take a point back, and keeps both of a point that is sent twice. So before the first point of a process, and
-after every failure (a request that timed out may still have been carried out), the points at the server are read, and
-only what is missing is sent. Where the server has a point that the directory has not (rows were dropped when the run
-continued from a checkpoint), the MLflow run goes to the trash and is made anew.
+MLflow can't take a point back, and keeps both of a point that is sent twice. So before the first point of a process,
+and after every failure (a request that timed out may still have been carried out), the points at the server are read,
+and only what is missing is sent. Where the server has a point that the directory has not (rows were dropped when the
+run continued from a checkpoint), the MLflow run goes to the trash and is made anew.
 """
 
 import getpass
@@ -77,7 +77,8 @@ class Mirror:
     ) -> None:
         """`parent`: MLflow run id of a sweep.
 
-        `busy(seconds)` is called before whatever may take that long, `probing()` before a server shows whether it is there.
+        `busy(seconds)` is called before whatever may take that long, `probing()` before a server has shown that it is
+        there.
         """
         self.directory = directory
         self.tracking = tracking
@@ -216,7 +217,7 @@ class Mirror:
         return known
 
     def _send_facts(self, client: "MlflowClient", run: "Run", content: Content) -> None:
-        """Params, tags and data set that the server does not have. A param can't be changed: the first start's stays."""
+        """Params, tags and data set that the server does not have. Params can't be changed: the first start's stay."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
         run_id = run.info.run_id

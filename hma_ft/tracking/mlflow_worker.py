@@ -60,7 +60,7 @@ def serve(requests: RawIOBase, answer: Callable[..., None]) -> None:
             if system is not None and rows is not None:
                 system.ensure_started(run_id)
             answer(run=run_id, whole=rows is None)
-        except Exception as error:  # noqa: BLE001  whatever it is, training goes on and the next push tries again
+        except Exception as error:
             answer(error=short(error))
         if rows is None:
             return

@@ -103,7 +103,7 @@ class RunRecord:
         self._log.append(step, values)
 
     def rewind(self, rows: int) -> int:
-        """Keeps the first `rows` rows of metrics.jsonl (the `row_count` of a checkpoint); returns how many were dropped.
+        """Keeps the first `rows` rows of metrics.jsonl (a checkpoint's `row_count`); returns how many were dropped.
 
         A run that continues from a checkpoint will write the others again.
         """
@@ -145,7 +145,7 @@ class RunRecord:
         write_atomic(self.path(name), lambda file: np.savez(file, **arrays), durable=True)
 
     def write_per_class(self, rows: Sequence[tuple[str, int, int]], *, name: str = "per_class.csv") -> None:
-        """`rows`: name, images, correct of each class. Accuracy stays empty where the split has no image of a class."""
+        """`rows`: name, images, correct of each class. Accuracy stays empty where there are no images."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["class", "images", "correct", "accuracy"])

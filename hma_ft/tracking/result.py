@@ -13,5 +13,5 @@ def read_result(directory: Path) -> dict[str, Any]:
         return json.loads((directory / "result.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{directory / 'result.json'} is missing or damaged ({error}): finish the run, or start over with fresh=true"
+            f"{directory / 'result.json'} is missing or damaged ({error}): finish the run, or use fresh=true"
         ) from error

@@ -198,7 +198,9 @@ class Payload:
         return Path.touch, (Path("unpickled"),)
 
 
-def test_other_contents_are_refused(micro: Callable[..., Backbone], tmp_path: Path, monkeypatch) -> None:
+def test_other_contents_are_refused(
+    micro: Callable[..., Backbone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     vit = micro().vit
     for content, message in (
@@ -211,7 +213,7 @@ def test_other_contents_are_refused(micro: Callable[..., Backbone], tmp_path: Pa
         with pytest.raises(UserError, match=message):
             load_weights(vit, Path("other.pth"))
     assert not Path("unpickled").exists()
-    with pytest.raises(UserError, match="model.weights=absent.pth: no such file"):
+    with pytest.raises(UserError, match=r"model\.weights=absent\.pth: no such file"):
         load_weights(vit, Path("absent.pth"))
     Path("weights.bin").touch()
     with pytest.raises(UserError, match=r"weights.bin: unknown format; use .pth, .pt, .safetensors or .npz"):

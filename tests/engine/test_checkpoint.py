@@ -36,7 +36,7 @@ def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, damage: str) -> Non
         loaded = checkpoint.load_newest(tmp_path, kind="step")
     assert loaded is not None and loaded["step"] == 10
     spoil(older, damage)
-    with pytest.raises(UserError, match="all checkpoints"), pytest.warns(UserWarning):
+    with pytest.raises(UserError, match="all checkpoints"), pytest.warns(UserWarning, match="damaged"):
         checkpoint.load_newest(tmp_path, kind="step")
     assert older.exists() and newest.exists()
 

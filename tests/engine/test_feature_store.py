@@ -57,7 +57,7 @@ def test_the_store_stays_within_its_bound_and_old_views_go_first(tmp_path: Path)
     young = FeatureStore(tmp_path, {"seed": 1}, limit_bytes=LIMIT)
     young.write_step(0, [micro_batch(0)])
     size = sum(path.stat().st_size for path in young.directory.iterdir())
-    newest = FeatureStore(tmp_path, {"seed": 2}, limit_bytes=size + 300)
+    newest = FeatureStore(tmp_path, {"seed": 2}, limit_bytes=size + 200)
     assert not old.directory.exists() and young.directory.exists()
     with pytest.warns(UserWarning, match="full"):
         newest.write_step(0, [micro_batch(0)])

@@ -1,4 +1,4 @@
-"""The method written out image by image, as a reference for the fast code. Nothing is shared with it but the weights."""
+"""The method written out image by image, a reference for the fast code. Nothing is shared with it but the weights."""
 
 import math
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.hma.dense import attend
 from torch import Tensor, nn
 
 from hma_ft.config.schema import (
@@ -20,6 +19,7 @@ from hma_ft.config.schema import (
     TrainContext,
 )
 from hma_ft.hma import HMAHead
+from tests.hma.dense import attend
 
 D, C, L, B, R, S = 12, 3, 4, 5, 7, 2
 EXACT = {"rtol": 0.0, "atol": 1e-9}
@@ -73,9 +73,7 @@ def dense_logits(
     support = []
     if context == "support":
         bank = head.support
-        support = [
-            read(torch.cat([f, unknown]), {int(i)}) for f, i in zip(bank.features, bank.ids, strict=True)
-        ]
+        support = [read(torch.cat([f, unknown]), {int(i)}) for f, i in zip(bank.features, bank.ids, strict=True)]
     mates = {"batch": lambda row: rows, "alone": lambda row: [row], "support": lambda row: [row, *support]}[context]
     out = torch.stack([attend(head.context_attention, row, [*mates(row), *slots]) for row in rows])
     part = {LogitsFrom.all: out, LogitsFrom.feature: out[:, :D], LogitsFrom.label: out[:, D:]}[head.config.logits_from]

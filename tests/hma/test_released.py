@@ -89,7 +89,9 @@ def test_three_training_steps_agree(shared: Path, name: str) -> None:
     own = model.state_dict()
     for released_name in [key for key in final if not key.startswith("queue")]:
         expected = final[released_name]
-        torch.testing.assert_close(own[released.translate(released_name)].reshape(expected.shape), expected, **TOLERANCE)
+        torch.testing.assert_close(
+            own[released.translate(released_name)].reshape(expected.shape), expected, **TOLERANCE
+        )
     model.eval()
     torch.testing.assert_close(model(setting["x_eval"]), setting["eval_after"], **TOLERANCE)
 
@@ -108,5 +110,5 @@ def test_weights_that_do_not_fit_are_named(shared: Path) -> None:
     setting = Setting(shared / "parity" / "default.npz")
     state = setting.group("state/")
     state.pop("fc.bias")
-    with pytest.raises(RuntimeError, match="classifier.bias"):
+    with pytest.raises(RuntimeError, match=r"classifier\.bias"):
         released.load(setting.flags, state, Projection())

@@ -45,7 +45,10 @@ def test_same_process_cannot_take_it_twice_and_looking_does_not_lose_it(tmp_path
         assert is_held(tmp_path)
         with pytest.raises(UserError, match="by this process"), RunLock(tmp_path):
             pass
-        code = "import sys; from pathlib import Path; from hma_ft.tracking.lock import is_held; print(is_held(Path(sys.argv[1])))"
+        code = (
+            "import sys; from pathlib import Path; from hma_ft.tracking.lock import is_held\n"
+            "print(is_held(Path(sys.argv[1])))"
+        )
         seen = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
         assert seen.stdout == "True\n"
     assert not is_held(tmp_path)

@@ -2,12 +2,10 @@
 
 import json
 import math
-import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest

@@ -29,6 +29,7 @@ class Cars(TorchvisionFiles):
         """Say which files go where."""
         folder = self.root / "stanford_cars"
         raise UserError(
-            f"Stanford Cars can no longer be downloaded: put cars_train/, cars_test/, devkit/ (with cars_train_annos.mat "
-            f"and cars_meta.mat) and cars_test_annos_withlabels.mat into {folder}, from a copy of the data set"
+            "Stanford Cars can no longer be downloaded: put cars_train/, cars_test/, devkit/ (with "
+            f"cars_train_annos.mat and cars_meta.mat) and cars_test_annos_withlabels.mat into "
+            f"{folder}, from a copy of the data set"
         )

@@ -1,7 +1,5 @@
 """Any pictures in folders: root/train/CLASS/..., root/test/CLASS/..., and root/val/CLASS/... if there is one."""
 
-from pathlib import Path
-
 from torchvision.datasets.folder import find_classes
 
 from hma_ft.data.sources.base import FileSamples, Samples, Source
@@ -26,7 +24,9 @@ class Folder(Source):
     def _classes(self, split: str) -> list[str]:
         folder = self.root / split
         if not folder.is_dir():
-            raise UserError(f"{folder} is missing: dataset=folder needs dataset.root/train/CLASS/ and dataset.root/test/CLASS/")
+            raise UserError(
+                f"{folder} is missing: dataset=folder needs dataset.root/train/CLASS/ and dataset.root/test/CLASS/"
+            )
         try:
             return find_classes(str(folder))[0]
         except FileNotFoundError as error:

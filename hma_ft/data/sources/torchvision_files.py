@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class TorchvisionFiles(Source):
         """Let torchvision fetch and unpack; it checks the archives' sums."""
         self.root.mkdir(parents=True, exist_ok=True)
         for split in self.split_names.values():
-            opened(self.name, self.root, lambda split=split: self.open(split, download=True))
+            opened(self.name, self.root, partial(self.open, split, download=True))
 
     def _samples(self, split: str) -> Samples:
         dataset = opened(self.name, self.root, lambda: self.open(split, download=False))
@@ -46,7 +47,8 @@ def opened(name: str, root: Path, build: Callable[[], Any]) -> Any:
     try:
         return build()
     except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise UserError(
-            f"{name} is not complete below dataset.root={root} ({str(error).splitlines()[0] if str(error) else error!r}): "
+            f"{name} is not complete below dataset.root={root} ({reason}): "
             f"run `python run.py task=prepare dataset={name} dataset.root={root}` once, with network"
         ) from error
