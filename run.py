@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -11,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from hma_ft.config.checks import check
+from hma_ft.config.checks import check, needs_timm
 from hma_ft.config.frozen import typed
 from hma_ft.config.help import help_text
 from hma_ft.config.register import register_schema
@@ -27,6 +28,8 @@ def main(cfg: DictConfig) -> float | None:
     """One job. What the user can mend ends the program here: Hydra would print more than the message."""
     try:
         return run_task(typed(cfg))
+    except OmegaConfBaseException as error:
+        sys.exit(_complain(_mistakes(error)))
     except UserError as error:
         sys.exit(_complain(str(error).splitlines()))
     except Interrupted as error:
@@ -36,7 +39,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def run_task(config: Config) -> float | None:
     """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper."""
-    problems = check(config)
+    problems = problems_of(config)
     if problems:
         raise UserError("\n".join(problems))
     if config.task is Task.train:
@@ -48,6 +51,19 @@ def run_task(config: Config) -> float | None:
     if code:
         sys.exit(code)
     return None
+
+
+def problems_of(config: Config, *, valid: bool = True) -> list[str]:
+    """Every mistake. What only timm can tell is asked where nothing else is wrong, or the command line calls for it.
+
+    `valid` is false where mistakes are known already.
+    """
+    problems = check(config)
+    if config.task is Task.train and ((valid and not problems) or needs_timm(sys.argv[1:])):
+        from hma_ft.methods.dry_build import model_problems
+
+        problems += model_problems(config)
+    return problems
 
 
 def entry() -> int:
@@ -63,11 +79,17 @@ def entry() -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (HydraException, OmegaConfBaseException) as error:
-        from hma_ft.config.diagnose import diagnose
-
-        problems = diagnose(HERE / "conf", sys.argv[1:], further_groups=FURTHER_GROUPS)
-        return _complain(problems or [str(error).strip().splitlines()[0]])
+        return _complain(_mistakes(error))
     return 0
+
+
+def _mistakes(error: Exception) -> list[str]:
+    """All that is wrong with the command line, of which Hydra found the first."""
+    from hma_ft.config.diagnose import diagnose
+
+    further = partial(problems_of, valid=False)
+    found = diagnose(HERE / "conf", sys.argv[1:], further_groups=FURTHER_GROUPS, problems_of=further)
+    return found or [str(error).strip().splitlines()[0]]
 
 
 def _complain(lines: list[str]) -> int:

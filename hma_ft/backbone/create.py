@@ -11,22 +11,23 @@ from hma_ft.config.schema import ModelConfig, TokensConfig
 
 
 def create_backbone(
-    config: ModelConfig, *, image_size: int, tokens: TokensConfig, grad_checkpointing: bool = False
+    config: ModelConfig, *, image_size: int, tokens: TokensConfig, grad_checkpointing: bool = False, load: bool = True
 ) -> Backbone:
     """Build the backbone for pictures of `image_size` x `image_size` pixels.
 
-    Weights come from the file `config.weights`, else from the hub if `config.pretrained`, else they are random.
+    Weights come from the file `config.weights`, else from the hub if `config.pretrained`, else they are random;
+    without `load` they are random, whatever the configuration says.
     Every parameter trains until `Backbone.set_trainable` says otherwise.
 
     Raises:
         UserError: a model, weights, image size or tokens that do not go together; one line says which.
     """
-    if config.pretrained and not config.weights:
+    if load and config.pretrained and not config.weights:
         vit = build_from_hub(config, image_size)
     else:
         vit = build(config, image_size, pretrained=False, num_classes=0)
     add_memory_tokens(vit, tokens)
-    if config.weights:
+    if load and config.weights:
         load_weights(vit, Path(config.weights))
     if grad_checkpointing:
         vit.set_grad_checkpointing()

@@ -1,6 +1,6 @@
 """What a type can't say: ranges, combinations, files that must exist. Cheap; nothing heavy is imported."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
@@ -8,6 +8,17 @@ from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULERS = ("cosine", "constant")
 POLICIES = ("randaugment", "trivialaugment")
+
+# Settings that only timm can judge. It takes seconds to import, so other mistakes are reported without it.
+JUDGED_BY_TIMM = (
+    *("model.name", "model.options", "model.image_size", "augment.image_size"),
+    *("method.target", "method.class_token", "method.tokens", "method.hma.heads", "method.hma.label_width"),
+)
+
+
+def needs_timm(overrides: Iterable[str]) -> bool:
+    """Whether a command line sets what only timm can judge."""
+    return any(override.lstrip("+").startswith(JUDGED_BY_TIMM) for override in overrides)
 
 
 def check(config: Config) -> list[str]:

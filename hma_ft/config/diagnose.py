@@ -5,27 +5,34 @@ what remains is composed and checked, so that impossible values are reported in 
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hma_ft.config.checks import check
 from hma_ft.config.frozen import typed
+from hma_ft.config.schema import Config
 
 _COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
 
 
-def diagnose(conf: Path, arguments: Sequence[str], *, further_groups: dict[str, Path]) -> list[str]:
+def diagnose(
+    conf: Path,
+    arguments: Sequence[str],
+    *,
+    further_groups: dict[str, Path],
+    problems_of: Callable[[Config], list[str]],
+) -> list[str]:
     """One line a mistake in the overrides; empty if none is found.
 
-    `further_groups` are groups whose files lie outside conf/: name to folder.
+    `further_groups` are groups whose files lie outside conf/: name to folder. `problems_of` tells impossible values.
     """
     problems: list[str] = []
     overrides = list(_parsed(arguments, problems))
@@ -41,8 +48,9 @@ def diagnose(conf: Path, arguments: Sequence[str], *, further_groups: dict[str, 
                 groups.append(override)
         else:
             values.append(override)
+    GlobalHydra.instance().clear()  # of a job that is being run
     with initialize_config_dir(str(conf), version_base="1.3"):
-        problems += _value_problems(groups, values)
+        problems += _value_problems(groups, values, problems_of)
     return problems
 
 
@@ -68,7 +76,9 @@ def _wrong_choices(override: Override, folder: Path) -> list[str]:
     ]
 
 
-def _value_problems(groups: list[Override], values: list[Override]) -> list[str]:
+def _value_problems(
+    groups: list[Override], values: list[Override], problems_of: Callable[[Config], list[str]]
+) -> list[str]:
     """Unknown keys, wrong types and impossible values, given group choices that exist."""
     lines = [f"{override.key_or_group}={_choices(override)[0]}" for override in groups]
     try:
@@ -80,7 +90,7 @@ def _value_problems(groups: list[Override], values: list[Override]) -> list[str]
         key = override.key_or_group
         if override.is_delete():
             continue
-        if not _exists(cfg, key) and not override.is_add():
+        if not _exists(cfg, key) and not (override.is_add() and _takes_any_key(cfg, key)):
             problems.append(f"{key} is no setting{_nearest(key, _all_keys(cfg))}")
             continue
         for choice in _choices(override):
@@ -88,7 +98,7 @@ def _value_problems(groups: list[Override], values: list[Override]) -> list[str]
             if problem:
                 problems.append(problem)
     try:
-        return problems + check(typed(cfg))
+        return problems + problems_of(typed(cfg))
     except _COMPOSE_ERRORS as error:
         return [*problems, _first_line(error)]
 
@@ -107,6 +117,12 @@ def _exists(cfg: DictConfig, key: str) -> bool:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
     return OmegaConf.is_dict(node) and name in node
+
+
+def _takes_any_key(cfg: DictConfig, key: str) -> bool:
+    """Whether the key is one of a free dictionary, such as model.options."""
+    parent = OmegaConf.select(cfg, key.rpartition(".")[0]) if "." in key else cfg
+    return isinstance(parent, DictConfig) and OmegaConf.get_type(parent) is dict
 
 
 def _all_keys(node: DictConfig, prefix: str = "") -> list[str]:

@@ -11,7 +11,8 @@ from hma_ft.errors import UserError
 
 def typed(cfg: DictConfig) -> Config:
     """The dataclasses of a composed configuration, interpolations resolved."""
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), cfg))
+    plain = OmegaConf.create(OmegaConf.to_container(cfg))  # without the types that would let `+key=value` pass
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     assert isinstance(config, Config)
     return config
 

@@ -45,6 +45,11 @@ def _require_valid(configs: Sequence[Config]) -> None:
             f"a sweep trains: task={', '.join(sorted(others))} is run without -m, or with hydra/launcher=basic"
         )
     mistakes = dict.fromkeys(mistake for config in configs for mistake in check(config))
+    if not mistakes:
+        from hma_ft.methods.dry_build import model_problems  # timm comes with it
+
+        models = {repr((config.model, config.method, config.augment.image_size)): config for config in configs}
+        mistakes = dict.fromkeys(mistake for config in models.values() for mistake in model_problems(config))
     if mistakes:
         raise UserError("\n".join(mistakes))
 
