@@ -1,5 +1,6 @@
 """Pictures to square inputs of the model, uint8 from end to end (torchvision v2)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -51,13 +52,13 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Resize and centre crop."""
+    """Resize and centre crop, to the pixel sizes of timm's own (which rounds the resized side down)."""
 
     def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str) -> None:
         self.steps = v2.Compose(
             [
                 v2.Resize(
-                    round(image_size / crop_ratio), interpolation=InterpolationMode(interpolation), antialias=True
+                    math.floor(image_size / crop_ratio), interpolation=InterpolationMode(interpolation), antialias=True
                 ),
                 v2.CenterCrop(image_size),
             ]

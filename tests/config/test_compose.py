@@ -1,0 +1,65 @@
+"""Every shipped YAML composes into a configuration that has nothing wrong with it."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from hma_ft.config import check, typed
+from hma_ft.config.register import register_schema
+from hma_ft.config.schema import Config
+from hma_ft.methods.dry_build import model_problems
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+GROUPS = ("model", "method", "dataset", "optimizer", "scheduler", "augment", "trainer", "tracking", "experiment")
+CHOICES = [
+    (group, path.relative_to(CONF / group).with_suffix("").as_posix())
+    for group in GROUPS
+    for path in sorted((CONF / group).rglob("*.yaml"))
+]
+
+
+def composed(*overrides: str) -> Config:
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return typed(compose("config", [f"dataset.root={CONF}", *overrides]))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
+def test_every_choice_of_every_group(group: str, choice: str) -> None:
+    config = composed(f"{group}={choice}")
+    assert check(config) == []
+    assert model_problems(config) == []
+
+
+@pytest.mark.parametrize("choice", [c for g, c in CHOICES if g in ("method", "model", "dataset")])
+def test_a_file_says_what_it_is(choice: str) -> None:
+    (path,) = [p for p in CONF.rglob(f"{choice}.yaml") if p.parent.name in ("method", "model", "dataset")]
+    assert path.read_text().startswith("# ")
+    if path.parent.name != "model":  # a model has timm's name, and a label
+        assert f"name: {choice}\n" in path.read_text()
+    else:
+        assert f"label: {choice}\n" in path.read_text()
+
+
+def test_the_defaults_are_the_released_run() -> None:
+    config = composed()
+    assert config.model.name == "vit_base_patch32_224.augreg_in21k"
+    assert (config.method.name, config.dataset.name) == ("hma", "dtd")
+    assert (config.optimizer.name, config.optimizer.lr, config.optimizer.momentum) == ("sgd", 0.01, 0.9)
+    assert (config.trainer.max_steps, config.scheduler.warmup_steps, config.scheduler.name) == (1000, 10, "cosine")
+    assert (config.method.hma.real.size, config.method.hma.synthetic.slots) == (512, 16)
+    assert (config.trainer.batch_size, config.trainer.eval_every) == (128, 30)
+
+
+@pytest.mark.parametrize(
+    ("method", "rate"),
+    [("full", 0.003), ("head_cls", 0.01), ("tokens_prop", 0.003), ("tokens_standard", 0.003), ("hma", 0.01)],
+)
+def test_a_method_brings_its_documented_rate_unless_overridden(method: str, rate: float) -> None:
+    assert composed(f"method={method}").optimizer.lr == rate
+    assert composed(f"method={method}", "optimizer.lr=0.5").optimizer.lr == 0.5
+
+
+def test_a_short_run_shortens_the_documented_warm_up() -> None:
+    assert composed("trainer.max_steps=5").scheduler.warmup_steps == 5

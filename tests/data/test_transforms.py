@@ -1,0 +1,69 @@
+"""Views of pictures, against torchvision and PIL."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from timm.data import create_transform
+
+from hma_ft.config.schema import AugmentConfig
+from hma_ft.data.transforms import EvalTransform, TrainTransform
+
+
+def smooth_picture(height: int = 90, width: int = 120) -> torch.Tensor:
+    rows, columns = torch.meshgrid(torch.linspace(0, 6, height), torch.linspace(0, 9, width), indexing="ij")
+    channels = [128 + 100 * torch.sin(rows + k) * torch.cos(columns - k) for k in range(3)]
+    return torch.stack(channels).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize(("crop_ratio", "interpolation"), [(0.875, "bicubic"), (1.0, "bilinear"), (0.9, "bicubic")])
+def test_evaluation_is_timms_up_to_rounding(crop_ratio: float, interpolation: str) -> None:
+    picture = smooth_picture()
+    own = EvalTransform(48, crop_ratio=crop_ratio, interpolation=interpolation)(picture)
+    pil = Image.fromarray(picture.permute(1, 2, 0).numpy())
+    theirs = create_transform(48, crop_pct=crop_ratio, interpolation=interpolation, mean=(0, 0, 0), std=(1, 1, 1))(pil)
+    assert own.dtype == torch.uint8
+    assert own.shape == (3, 48, 48)
+    difference = (own.float() / 255 - theirs).abs()
+    assert difference.max() < 2.5 / 255
+    assert difference.mean() < 0.6 / 255
+
+
+def test_training_views_are_seeded_and_differ() -> None:
+    transform = TrainTransform(AugmentConfig(image_size=32), interpolation="bicubic", fill=(0, 0, 0))
+    views = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        views.append(transform(smooth_picture()))
+    assert torch.equal(views[0], views[1])
+    assert not torch.equal(views[0], views[2])
+    assert views[0].shape == (3, 32, 32)
+
+
+def test_no_augmentation_is_a_resize() -> None:
+    config = AugmentConfig(image_size=30, crop_scale=[1.0, 1.0], crop_ratio=[4 / 3, 4 / 3], flip=0.0)
+    own = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture(90, 120))
+    pil = Image.fromarray(smooth_picture(90, 120).permute(1, 2, 0).numpy()).resize((30, 30), Image.Resampling.BICUBIC)
+    assert np.abs(own.permute(1, 2, 0).numpy().astype(int) - np.asarray(pil).astype(int)).max() <= 2
+
+
+def test_erased_parts_have_the_fill() -> None:
+    config = AugmentConfig(image_size=32, random_erasing=1.0, flip=0.0)
+    view = TrainTransform(config, interpolation="bicubic", fill=(11, 22, 33))(smooth_picture())
+    erased = (view == torch.tensor([11, 22, 33], dtype=torch.uint8).view(3, 1, 1)).all(0)
+    assert 0.015 < erased.float().mean() < 0.4
+
+
+@pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
+def test_policies_change_the_picture(policy: str) -> None:
+    plain = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], flip=0.0)
+    changed = 0
+    for seed in range(8):
+        torch.manual_seed(seed)
+        before = TrainTransform(plain, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture())
+        torch.manual_seed(seed)
+        config = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], flip=0.0, policy=policy)
+        after = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture())
+        assert after.dtype == torch.uint8
+        changed += not torch.equal(before, after)
+    assert changed >= 5
