@@ -1,0 +1,88 @@
+"""Evaluation: every sample once, in any batch size, in every inference mode."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.splits import Splits, load_splits
+from hma_ft.data.transforms import EvalTransform
+from hma_ft.engine.evaluate import Evaluator
+from hma_ft.methods.base import Method
+from tests.methods.conftest import build
+
+__all__ = ["build"]  # a fixture
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return load_splits(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits"))
+
+
+def evaluator(method: Method, splits: Splits, batch_size: int = 64) -> Evaluator:
+    return Evaluator(
+        method,
+        Accelerator(cpu=True),
+        {"train": splits.train, "val": splits.val, "test": splits.test},
+        EvalTransform(16, crop_ratio=1.0, interpolation="bicubic"),
+        batch_size=batch_size,
+        workers=0,
+        seed=0,
+    )
+
+
+def filled(method: Method, splits: Splits) -> Method:
+    """The real memory holds some training features."""
+    seen = evaluator(method, splits).features("train", torch.arange(100))
+    method.head.write(seen.features, seen.labels, seen.ids)
+    return method
+
+
+@pytest.mark.parametrize("mode", ["alone", "support"])
+def test_the_batch_size_changes_nothing(mode: str, build: object, splits: Splits) -> None:
+    method = filled(build("hma_head"), splits)
+    whole = evaluator(method, splits, 450).predict("test", mode)
+    parts = evaluator(method, splits, 7).predict("test", mode)
+    assert whole.ids.tolist() == parts.ids.tolist() == list(range(450))
+    assert torch.equal(whole.labels, splits.test.labels)
+    torch.testing.assert_close(whole.probabilities, parts.probabilities, atol=2e-6, rtol=0)
+    torch.testing.assert_close(whole.probabilities.sum(1), torch.ones(450))
+
+
+def test_batches_are_shuffled_and_seeded(build: object, splits: Splits) -> None:
+    method = filled(build("hma_head"), splits)
+    first, again = (evaluator(method, splits).predict("test", "batch").probabilities for _ in range(2))
+    assert torch.equal(first, again)
+    alone = evaluator(method, splits).predict("test", "alone").probabilities
+    assert (first - alone).abs().max() > 1e-5
+    # in the order of the ids the batches would be others
+    in_order = torch.cat([logits_of(method, splits, rows) for rows in torch.arange(450).split(64)])
+    assert (first - in_order).abs().max() > 1e-6
+
+
+def logits_of(method: Method, splits: Splits, rows: torch.Tensor) -> torch.Tensor:
+    seen = evaluator(method, splits).features("test")
+    with torch.no_grad(), method.eval().inference("batch"):
+        return method(seen.features[rows]).logits.softmax(1)
+
+
+def test_frozen_features_are_computed_once(build: object, splits: Splits) -> None:
+    method = build("head")
+    one = evaluator(method, splits)
+    calls = []
+    method.backbone.vit.register_forward_hook(lambda *_: None)
+    method.backbone.register_forward_hook(lambda *_: calls.append(1))
+    one.predict("val", "alone")
+    count = len(calls)
+    one.predict("val", "alone")
+    assert count == 5  # 269 pictures in batches of 64
+    assert len(calls) == count
+
+
+def test_a_trained_backbone_is_read_anew(build: object, splits: Splits) -> None:
+    method = build("full")
+    one = evaluator(method, splits)
+    before = one.predict("val", "alone").probabilities
+    with torch.no_grad():
+        method.backbone.vit.blocks[0].mlp.fc1.weight.mul_(1.5)
+    assert not torch.equal(one.predict("val", "alone").probabilities, before)

@@ -1,0 +1,118 @@
+"""One optimizer step, against a loop written out in plain torch."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional
+
+from hma_ft.config.schema import OptimizerConfig
+from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.learner import Learner
+from hma_ft.engine.optimizer import create_optimizer
+from hma_ft.methods.base import Method
+from tests.methods.conftest import CLASSES, build
+
+__all__ = ["build"]  # a fixture
+
+STEPS = 4
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    return Accelerator(cpu=True)
+
+
+def batches() -> list[StepInput]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        StepInput(
+            torch.randint(256, (8, 3, 16, 16), dtype=torch.uint8, generator=generator),
+            torch.randint(CLASSES, (8,), generator=generator),
+            torch.arange(8) + 8 * step,
+        )
+        for step in range(STEPS)
+    ]
+
+
+def halves(batch: StepInput) -> list[StepInput]:
+    first, second = (StepInput(*(t[rows] for t in batch)) for rows in (slice(0, 4), slice(4, 8)))
+    return [first, second]
+
+
+def weights(method: Method) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in method.parameters() if p.requires_grad])
+
+
+def learned(method: Method, accelerator: Accelerator, split: bool = False, **options: object) -> Tensor:
+    config = OptimizerConfig(name="sgd", lr=0.1, momentum=0.9, weight_decay=0.01)
+    learner = Learner(method, create_optimizer(method, config), accelerator, seed=0, **options)
+    for step, batch in enumerate(batches()):
+        learner.step(halves(batch) if split else [batch], step=step, learning_rate_factor=1.0)
+    return weights(method)
+
+
+@pytest.mark.parametrize("name", ["full", "head"])
+def test_it_is_sgd_with_momentum(name: str, build: object, accelerator: Accelerator) -> None:
+    plain = build(name).double()
+    exempt = plain.backbone.no_weight_decay()
+    parameters = [(n, p) for n, p in plain.named_parameters() if p.requires_grad]
+    velocity = [torch.zeros_like(p) for _, p in parameters]
+    for batch in batches():
+        loss = functional.cross_entropy(plain(batch.inputs).logits, batch.targets)
+        gradients = torch.autograd.grad(loss, [p for _, p in parameters])
+        with torch.no_grad():
+            for (full_name, p), g, v in zip(parameters, gradients, velocity, strict=True):
+                decays = p.ndim > 1 and full_name.removeprefix("backbone.") not in exempt
+                v.mul_(0.9).add_(g + (0.01 * p if decays else 0.0))
+                p.sub_(0.1 * v)
+    own = learned(build(name).double(), accelerator)
+    torch.testing.assert_close(own, weights(plain), atol=1e-12, rtol=1e-10)
+
+
+def test_micro_batches_are_one_batch(build: object, accelerator: Accelerator) -> None:
+    whole = learned(build("full").double(), accelerator)
+    torch.testing.assert_close(learned(build("full").double(), accelerator, split=True), whole, atol=1e-12, rtol=1e-9)
+
+
+def test_the_gradient_is_clipped(build: object, accelerator: Accelerator) -> None:
+    before = weights(build("head"))
+    method = build("head")
+    learner = Learner(
+        method,
+        create_optimizer(method, OptimizerConfig(lr=1.0, momentum=0.0)),
+        accelerator,
+        seed=0,
+        clip_grad_norm=0.01,
+    )
+    learner.step([batches()[0]], step=0, learning_rate_factor=1.0)
+    assert (weights(method) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_dropout_depends_on_the_step_alone(build: object, accelerator: Accelerator) -> None:
+    torch.manual_seed(1)
+    first = learned(build("hma_head", "method.hma.dropout=0.5"), accelerator)
+    torch.manual_seed(2)
+    assert torch.equal(first, learned(build("hma_head", "method.hma.dropout=0.5"), accelerator))
+
+
+def test_a_learner_restored_goes_on_bit_for_bit(build: object, accelerator: Accelerator) -> None:
+    def fresh() -> Learner:
+        method = build("hma", "method.hma.real.size=12")
+        return Learner(method, create_optimizer(method, OptimizerConfig(lr=0.05)), accelerator, seed=0, ema_decay=0.9)
+
+    whole, cut = fresh(), fresh()
+    for step, batch in enumerate(batches()):
+        whole.step([batch], step=step, learning_rate_factor=1.0)
+    for step, batch in enumerate(batches()[:2]):
+        cut.step([batch], step=step, learning_rate_factor=1.0)
+    saved = cut.state_dict()
+    again = fresh()
+    again.load_state_dict(saved)
+    for step, batch in enumerate(batches()[2:], start=2):
+        again.step([batch], step=step, learning_rate_factor=1.0)
+    expected = whole.state_dict()
+    for name, value in again.state_dict()["method"].items():
+        assert torch.equal(value, expected["method"][name]), name
+    for name, value in again.state_dict()["average"].items():
+        assert torch.equal(value, expected["average"][name]), name

@@ -1,0 +1,62 @@
+"""Parameter groups and rates, against what timm makes of the same model."""
+
+import pytest
+import torch
+from timm.optim import create_optimizer_v2
+
+from hma_ft.backbone import create_backbone
+from hma_ft.config.schema import MethodConfig, ModelConfig, OptimizerConfig, TokensConfig
+from hma_ft.engine.optimizer import create_optimizer, set_learning_rate
+from hma_ft.methods.linear import Linear
+
+NAME = "vit_tiny_patch16_224"
+
+
+def method() -> Linear:
+    backbone = create_backbone(ModelConfig(NAME, pretrained=False), image_size=224, tokens=TokensConfig())
+    return Linear(backbone, 1000, MethodConfig(), False)
+
+
+def rates(optimizer: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, tuple[float, float]]:
+    """Learning rate at full scale and weight decay of each parameter."""
+    return {
+        names[id(p)]: (group.get("base_lr", group["lr"] * group.get("lr_scale", 1.0)), group["weight_decay"])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+@pytest.mark.parametrize("decay", [None, 0.75])
+def test_rates_and_decay_are_timms(decay: float | None) -> None:
+    import timm
+
+    ours = method()
+    theirs = timm.create_model(NAME)
+    config = OptimizerConfig(name="adamw", lr=0.1, weight_decay=0.05, layer_decay=decay)
+    own = rates(
+        create_optimizer(ours, config),
+        {id(p): n.removeprefix("backbone.vit.") for n, p in ours.named_parameters()},
+    )
+    reference = create_optimizer_v2(theirs, opt="adamw", lr=0.1, weight_decay=0.05, layer_decay=decay)
+    expected = rates(reference, {id(p): n for n, p in theirs.named_parameters()})
+    assert own.keys() == expected.keys()
+    for name, (rate, weight_decay) in expected.items():
+        assert own[name] == (pytest.approx(rate), weight_decay), name
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
+def test_the_factory(name: str, kind: type) -> None:
+    optimizer = create_optimizer(method(), OptimizerConfig(name=name, lr=0.1, momentum=0.8))
+    assert type(optimizer).__name__.removesuffix("Legacy") == kind.__name__
+    if name == "sgd":
+        assert optimizer.param_groups[0]["momentum"] == 0.8
+        assert not optimizer.param_groups[0]["nesterov"]
+
+
+def test_the_schedule_scales_every_group() -> None:
+    optimizer = create_optimizer(method(), OptimizerConfig(lr=0.1, layer_decay=0.5))
+    full = [group["base_lr"] for group in optimizer.param_groups]
+    set_learning_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.25 * rate for rate in full])
+    assert max(full) == pytest.approx(0.1)
+    assert min(full) == pytest.approx(0.1 * 0.5**13)

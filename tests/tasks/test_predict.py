@@ -1,0 +1,49 @@
+"""`task=predict`: a CSV of classes; what can't be read is skipped and named."""
+
+import csv
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.splits import load_splits
+
+pytestmark = pytest.mark.slow
+
+RunPy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_path: Path) -> None:
+    test = load_splits(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")).test
+    folder = tmp_path / "pictures" / "deep"
+    folder.mkdir(parents=True)
+    for index in range(0, 60, 3):
+        Image.fromarray(test.load(index).permute(1, 2, 0).numpy()).save(folder / f"{index:02d}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (folder / "notes.txt").write_text("no picture")
+    done = run_py(
+        "task=predict", f"run={finished_run}", f"input={folder.parent}", "output=out.csv", "trainer.device=cpu"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 pictures classified into out.csv, 1 skipped" in done.stdout
+    assert f"skipped: {folder / 'broken.jpg'} is no readable picture" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    recorded = np.load(finished_run / "predictions.npz")
+    for row, index in zip(rows, range(0, 60, 3), strict=True):
+        probabilities = recorded["probabilities"][index]
+        assert row["file"] == f"deep/{index:02d}.png"
+        assert row["class"] == recorded["class_names"][probabilities.argmax()]
+        assert float(row["probability"]) == pytest.approx(probabilities.max(), abs=2e-6)
+        best = [name.partition("=")[0] for name in (row[f"top{rank}"] for rank in range(1, 6))]
+        assert best == [str(recorded["class_names"][i]) for i in np.argsort(-probabilities, kind="stable")[:5]]
+
+
+def test_nothing_to_read(finished_run: Path, run_py: RunPy, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run_py("task=predict", f"run={finished_run}", f"input={tmp_path / 'empty'}")
+    assert done.returncode == 2
+    assert "holds no pictures" in done.stderr

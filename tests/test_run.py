@@ -1,0 +1,148 @@
+"""A run from its command to its record, as a user starts it."""
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
+
+pytestmark = pytest.mark.slow
+
+RunPy = Callable[..., subprocess.CompletedProcess[str]]
+TRAINED = ("full", "head", "head_cls", "tokens_prop", "tokens_standard", "hma", "hma_head", "hma_head_cls", "mlp_head")
+
+
+def only_run(folder: Path, runs: str = "runs") -> Path:
+    (directory,) = (folder / runs / "digits").iterdir()
+    return directory
+
+
+def result(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "result.json").read_text())
+
+
+def probabilities(directory: Path) -> np.ndarray:
+    with np.load(directory / "predictions.npz") as predictions:
+        return predictions["probabilities"]
+
+
+def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, "method=hma", "trainer.max_steps=40", "seed=7")
+    assert done.returncode == 0, done.stderr
+    directory = only_run(tmp_path)
+    files = {path.name for path in directory.iterdir()}
+    assert files >= {
+        *("config.yaml", "status.json", "metrics.jsonl", "result.json", "predictions.npz", "per_class.csv"),
+        *("confusion.png", "curves.png", "env.json", "data.json", "checkpoints"),
+    }
+    figures = result(directory)
+    for split in ("val", "test", "test_batch", "test_support"):
+        assert 0 <= figures[f"{split}/top1"] <= figures[f"{split}/top5"] <= 1
+    for key in ("params/trainable", "params/total", "time/train_s", "time/images_per_s", "memory/peak_bytes"):
+        assert figures[key] > 0
+    with np.load(directory / "predictions.npz") as stored:
+        labels, own = stored["labels"], stored["probabilities"].astype(np.float64)
+    assert figures["test/top1"] == pytest.approx(accuracy_score(labels, own.argmax(1)))
+    assert figures["test/top5"] == pytest.approx(top_k_accuracy_score(labels, own, k=5))
+    assert figures["test/nll"] == pytest.approx(log_loss(labels, own / own.sum(1, keepdims=True)), abs=1e-5)
+    correct = confusion_matrix(labels, own.argmax(1)).diagonal()
+    rows = list(csv.DictReader((directory / "per_class.csv").open()))
+    assert [int(row["correct"]) for row in rows] == correct.tolist()
+    assert yaml.safe_load((directory / "config.yaml").read_text())["seed"] == 7
+    assert json.loads((directory / "status.json").read_text())["state"] == "finished"
+    metrics = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in metrics if "val/top1" in row] == [20, 40]
+    best = max(row["val/top1"] for row in metrics if "val/top1" in row)
+    assert figures["val/top1"] == pytest.approx(best)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_every_method_learns(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, f"method={method}", "trainer.max_steps=60", "trainer.eval_every=60")
+    assert done.returncode == 0, done.stderr
+    metrics = [json.loads(line) for line in (only_run(tmp_path) / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["train/loss"] for row in metrics if "train/loss" in row]
+    assert np.mean(losses[-3:]) < np.mean(losses[:2]) - 0.02
+    assert result(only_run(tmp_path))["test/top1"] > 0.2
+
+
+def test_neighbours_need_no_training(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, "method=knn")
+    assert done.returncode == 0, done.stderr
+    figures = result(only_run(tmp_path))
+    assert figures["params/trainable"] == 0
+    assert figures["test/top1"] > 0.5
+
+
+def test_a_finished_run_is_reported_and_fresh_starts_over(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    command = [*tiny, "method=head", "trainer.max_steps=10"]
+    first = run_py(*command)
+    assert first.returncode == 0, first.stderr
+    directory = only_run(tmp_path)
+    written = (directory / "result.json").stat().st_mtime_ns
+    again = run_py(*command, "trainer.log_every=3")  # which changes no result
+    assert "This run is finished" in again.stdout
+    assert (directory / "result.json").stat().st_mtime_ns == written
+    before = probabilities(directory)
+    fresh = run_py(*command, "fresh=true")
+    assert fresh.returncode == 0, fresh.stderr
+    assert (directory / "result.json").stat().st_mtime_ns > written
+    assert np.array_equal(probabilities(directory), before)
+
+
+@pytest.mark.parametrize("method", ["hma", "hma_head"])
+def test_workers_and_stored_features_change_no_bit(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    ways = (
+        ["trainer.workers=0", "trainer.feature_reuse=false"],
+        ["trainer.workers=1"],
+        ["trainer.workers=2", "fresh=true"],  # the frozen backbone's features are read from the store now
+    )
+    outcomes = []
+    for number, way in enumerate(ways):
+        runs = f"runs_dir=runs{min(number, 1)}"
+        done = run_py(*tiny, f"method={method}", "augment=mixup", "trainer.max_steps=25", *way, runs)
+        assert done.returncode == 0, done.stderr
+        outcomes.append(probabilities(only_run(tmp_path, f"runs{min(number, 1)}")))
+    assert np.array_equal(outcomes[0], outcomes[1])
+    assert np.array_equal(outcomes[0], outcomes[2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["trainer.precision=bf16", "trainer.compile=true", "trainer.channels_last=true"],
+        ["trainer.grad_accumulation=2", "trainer.clip_grad_norm=1.0", "trainer.ema_decay=0.9"],
+        ["trainer.grad_checkpointing=true", "optimizer.layer_decay=0.75", "scheduler=constant"],
+    ],
+    ids=lambda options: options[0].removeprefix("trainer."),
+)
+def test_options_of_the_loop(options: list[str], run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, "method=hma", "trainer.max_steps=60", *options)
+    assert done.returncode == 0, done.stderr
+    assert result(only_run(tmp_path))["test/top1"] > 0.25
+
+
+def test_a_loss_that_is_not_finite_names_step_and_samples(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, "method=full", "optimizer=sgd", "optimizer.lr=1e30", "trainer.max_steps=20")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "the loss of step" in line
+    assert "ids of the batch's training samples: [" in line
+    assert json.loads((only_run(tmp_path) / "status.json").read_text())["state"] == "failed"
+
+
+def test_impossible_processes_and_devices(run_py: RunPy, tiny: list[str]) -> None:
+    arguments = [item for item in tiny if not item.startswith("trainer.device")]
+    cuda = run_py(*arguments, "method=head", "trainer.device=cuda", "trainer.max_steps=5")
+    if cuda.returncode != 0:
+        assert cuda.returncode == 2
+        assert "error: trainer.device=cuda, but torch sees no GPU" in cuda.stderr
+    half = run_py(*tiny, "method=head", "trainer.precision=fp16", "trainer.max_steps=5")
+    assert half.returncode == 2
+    assert "error: trainer.precision=fp16 needs a GPU" in half.stderr
