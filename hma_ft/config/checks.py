@@ -87,8 +87,7 @@ def _dataset(config: Config) -> Iterator[str]:
     dataset = config.dataset
     if not 0 < dataset.val_fraction < 1:
         yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
-    needs_root = dataset.name == "folder" or not dataset.download
-    if needs_root and dataset.name != "digits" and not Path(dataset.root).is_dir():
+    if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():
         yield f"dataset.root={dataset.root} is no folder: give the one that holds the pictures"
 
 

@@ -22,6 +22,7 @@ LEFT_OUT = {
     "sweep",
     "tracking",
     "dataset.root",
+    "dataset.on_disk",
     "dataset.download",
     "model.label",
     "model.image_size",  # augment.image_size counts

@@ -182,6 +182,7 @@ class DatasetConfig:
     name: str = "dtd"
     target: str = "hma_ft.data.sources.dtd.DTD"  # the class that finds the pictures
     root: str = "data"
+    on_disk: bool = True  # false: the pictures come with a package
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
     split_seed: int = 0  # of the val split, where the data set has none of its own
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
