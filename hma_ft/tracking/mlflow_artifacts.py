@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 AT_START = ("config.yaml", "env.json", "data.json")
 AT_END = ("result.json", "per_class.csv", "confusion.png", "curves.png")
+PREDICTIONS = "predictions*.npz"  # one an inference mode; analysis.compare tests over their images
 
 
 class Artifact(NamedTuple):
@@ -27,6 +28,8 @@ class Artifact(NamedTuple):
 def pending_artifacts(directory: Path, ledger: Ledger, *, whole: bool, weights: bool) -> list[Artifact]:
     """Files that exist and were not sent as they are; the weights as `checkpoints/best-STEP-CHECKSUM.pt`, last."""
     found = [_artifact(directory / name, None) for name in AT_START + (AT_END if whole else ())]
+    if whole:
+        found += [_artifact(path, None) for path in sorted(directory.glob(PREDICTIONS))]
     if weights and whole:
         best = sorted((directory / "checkpoints").glob("best-*.pt"))
         found += [_artifact(path, "checkpoints") for path in best[-1:]]  # the newest is the best so far

@@ -1,0 +1,1 @@
+"""Programs that read the records of runs and never train."""

@@ -1,0 +1,92 @@
+"""`python -m analysis.compare`: read, choose, compare, print, write."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from analysis.compare.arguments import parse
+from analysis.compare.comparison import compare
+from analysis.compare.load import load_directories
+from analysis.compare.report import Report, make_report, write_json
+from analysis.compare.select import Selection, select
+from analysis.compare.text import csv_text, markdown, print_report
+from hma_ft.errors import UserError
+from hma_ft.tracking.environment import command_line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, or 2 with one line about what the user can mend."""
+    options = parse(arguments)
+    try:
+        report = _report(options)
+        print_report(report)
+        _write(report, options.out, options.html)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _report(options: argparse.Namespace) -> Report:
+    if options.mlflow is not None:
+        from analysis.compare.load_mlflow import load_mlflow
+
+        records = load_mlflow(options.mlflow, options.experiment)
+    else:
+        records = load_directories(options.runs)
+    selection = Selection(options.sweep, options.dataset, options.method, options.where)
+    runs, notes = select(records, selection)
+    comparison = compare(
+        records.source,
+        runs,
+        by=options.by,
+        tuned=options.tune,
+        metric=options.metric,
+        mode=options.inference,
+        baseline=options.baseline,
+        level=options.level,
+        force=options.force,
+        notes=notes,
+    )
+    return make_report(comparison, command_line())
+
+
+def _write(report: Report, out: Path | None, html: Path | None) -> None:
+    """Files and figures, if any are wanted."""
+    if out is None and html is None:
+        return
+    from analysis.compare.plots import draw  # matplotlib comes with it
+
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = draw(report.comparison, folder)
+        if out is not None:
+            _write_folder(report, out, figures)
+            print(f"written to {out}")
+        if html is not None:
+            from analysis.compare.html import page
+
+            html.parent.mkdir(parents=True, exist_ok=True)
+            html.write_text(page(report, figures, folder), encoding="utf-8")
+            print(f"written to {html}")
+
+
+def _write_folder(report: Report, out: Path, figures: list[tuple[str, str]]) -> None:
+    from analysis.compare.latex import latex
+
+    (out / "comparison.md").write_text(markdown(report, figures), encoding="utf-8")
+    (out / "comparison.tex").write_text(latex(report), encoding="utf-8")
+    write_json(report, [stem for stem, _ in figures], out / "comparison.json")
+    for table in report.tables:
+        (out / f"{table.name}.csv").write_text(csv_text(table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

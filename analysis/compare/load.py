@@ -1,0 +1,92 @@
+"""Run directories as records."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import yaml
+
+from analysis.compare.records import Predictions, Records, RunData, SweepData
+from hma_ft.errors import UserError
+from hma_ft.launch.sweep import find_sweeps
+from hma_ft.tracking.metric_log import read_rows
+from hma_ft.tracking.mlflow_content import params
+from hma_ft.tracking.status import State, read_status
+
+
+def load_directories(folders: Sequence[Path]) -> Records:
+    """The runs in folders of runs, or in single run directories; sweeps of the former. UserError if there are none."""
+    runs: dict[Path, RunData] = {}
+    unfinished: list[str] = []
+    sweeps: list[SweepData] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--runs {folder} is no folder: give the runs_dir of run.py, or a run directory")
+        for directory in _run_directories(folder):
+            status = read_status(directory)
+            if status is None or status.state is not State.finished:
+                unfinished.append(directory.name)
+            elif directory.resolve() not in runs:
+                runs[directory.resolve()] = read_run(directory, status.fingerprint)
+        sweeps += [
+            SweepData(s.name, s.directory.name, frozenset(t.key for t in s.trials), len(s.trials))
+            for s in find_sweeps(str(folder), None)
+        ]
+    source = " ".join(map(str, folders))
+    if not runs:
+        detail = f" ({len(unfinished)} are not finished)" if unfinished else ""
+        raise UserError(f"no finished run in {source}{detail}: give the runs_dir of run.py by --runs")
+    return Records(source, list(runs.values()), sweeps, unfinished)
+
+
+def _run_directories(folder: Path) -> list[Path]:
+    """`<folder>`, `<folder>/<run>` and `<folder>/<dataset>/<run>`."""
+    found = [path.parent for pattern in ("", "*/", "*/*/") for path in folder.glob(f"{pattern}status.json")]
+    return sorted(found)
+
+
+def read_run(directory: Path, fingerprint: str) -> RunData:
+    """One finished run. UserError where a file is missing or damaged."""
+    try:
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        result = json.loads((directory / "result.json").read_text())
+        data, env = (_json(directory / name) for name in ("data.json", "env.json"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the record {directory} can't be read ({reason}): repair or remove the directory") from error
+    return RunData(
+        name=directory.name,
+        place=str(directory),
+        fingerprint=fingerprint,
+        params=params(config),
+        result=result,
+        data=data,
+        env=env,
+        read_rows=partial(read_rows, directory / "metrics.jsonl"),
+        read_predictions=partial(_predictions_of, directory),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _predictions_of(directory: Path, suffix: str) -> Predictions | None:
+    path = directory / f"predictions{suffix}.npz"
+    return read_predictions(path) if path.exists() else None
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A predictions.npz. UserError if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            order = np.argsort(arrays["ids"], kind="stable")
+            names = [str(name) for name in arrays["class_names"]]
+            return Predictions(arrays["ids"][order], arrays["labels"][order], arrays["probabilities"][order], names)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        reason = f"{path} can't be read ({error})"
+        raise UserError(f"{reason}: repeat the run with fresh=true, or remove the file") from error

@@ -1,0 +1,54 @@
+"""The figures that runs can be compared by, and how numbers are written."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a split."""
+
+    key: str
+    title: str
+    share: bool  # written in percent
+    higher_is_better: bool
+
+    @property
+    def unit(self) -> str:
+        """Heads of columns carry it."""
+        return f"{self.title} %" if self.share else self.title
+
+    def text(self, value: float | None, *, sign: bool = False) -> str:
+        """A value as tables have it."""
+        if value is None or not math.isfinite(value):
+            return ""
+        return f"{100 * value:{'+' if sign else ''}.2f}" if self.share else f"{value:{'+' if sign else ''}.4f}"
+
+    def interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
+        """`81.20 to 83.01`; empty where there is none."""
+        ends = self.text(low, sign=sign), self.text(high, sign=sign)
+        return " to ".join(ends) if all(ends) else ""
+
+
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric("top1", "top-1", True, True),
+        Metric("top5", "top-5", True, True),
+        Metric("mean_per_class", "class mean", True, True),
+        Metric("nll", "NLL", False, False),
+        Metric("ece", "ECE", True, False),
+    )
+}
+
+
+def probability(p: float | None) -> str:
+    """A p value with three digits; never 0."""
+    if p is None or not math.isfinite(p):
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def plain(value: float | None, digits: int = 0) -> str:
+    """A number with thousands apart; empty where there is none."""
+    return "" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"

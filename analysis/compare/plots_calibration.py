@@ -1,0 +1,79 @@
+"""Reliability diagrams."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from analysis.compare.comparison import Comparison
+from analysis.compare.groups import Cell
+from analysis.compare.plots_style import GREY, colour, cut, line, marker, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BINS = 15  # as in the runs' ECE
+LEAST = 10  # predictions of a bin that is drawn
+
+
+class Reliability(NamedTuple):
+    """Bins of equal width over the confidence of the predicted class; nan where a bin is empty."""
+
+    confidence: np.ndarray  # mean of each bin
+    accuracy: np.ndarray
+    count: np.ndarray  # predictions
+    ece: float
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
+    """From the confidence [N] and correctness [N] of predictions (Guo et al., ICML 2017, section 2)."""
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # bins are open to the left
+    counts = np.bincount(place, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(place, weights=confidence, minlength=BINS) / counts
+        accuracy = np.bincount(place, weights=correct.astype(float), minlength=BINS) / counts
+    ece = float(np.nansum(counts * np.abs(accuracy - mean)) / max(len(confidence), 1))
+    return Reliability(mean, accuracy, counts, ece)
+
+
+def cell_reliability(cell: Cell, mode: str | None) -> Reliability | None:
+    """Of the predictions of all seeds together; None where a run has none."""
+    confidence, correct = [], []
+    for run in cell.runs:
+        predictions = run.read_predictions(run.suffix(mode))
+        if predictions is None:
+            return None
+        confidence.append(np.clip(predictions.probabilities.astype(float).max(axis=1), 0.0, 1.0))
+        correct.append(predictions.correct)
+    return reliability(np.concatenate(confidence), np.concatenate(correct))
+
+
+def reliability_figure(comparison: Comparison, dataset: str) -> "Figure | None":
+    """Accuracy against confidence above, how often each confidence occurs below; None without predictions."""
+    figure = new_figure(7.4, 6.0)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    above.plot([0, 100], [0, 100], color=GREY, linewidth=1, label="perfect")
+    drawn = False
+    for cell in comparison.of(dataset):
+        found = cell_reliability(cell, comparison.mode)
+        if found is None:
+            continue
+        drawn = True
+        index = comparison.groups.index(cell.group)
+        kept = found.count >= LEAST
+        style = {"color": colour(index), "linestyle": line(index), "linewidth": 1.4}
+        label = f"{cut(cell.group)}: ECE {100 * found.ece:.1f} %"
+        points = 100 * found.confidence[kept], 100 * found.accuracy[kept]
+        above.plot(*points, marker=marker(index), markersize=5, label=label, **style)
+        below.stairs(
+            100 * found.count / found.count.sum(),
+            np.linspace(0, 100, BINS + 1),
+            color=style["color"],
+            linestyle=line(index),
+        )
+    above.set(ylabel="accuracy %", xlim=(0, 100), ylim=(0, 100))
+    below.set(xlabel="confidence of the predicted class %", ylabel="share of images %")
+    tidy(above)
+    tidy(below)
+    figure.legend(*above.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
+    figure.suptitle(dataset, x=0.02, ha="left", fontsize=11)
+    return figure if drawn else None

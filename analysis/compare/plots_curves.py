@@ -1,0 +1,66 @@
+"""Learning curves with bands over seeds."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.compare.comparison import Comparison
+from analysis.compare.groups import Cell
+from analysis.compare.plots_style import colour, cut, line, marker, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = {"train/loss": "training loss, nats", "val/top1": "val top-1 %"}
+
+
+def curves_figure(comparison: Comparison, dataset: str) -> "Figure | None":
+    """Mean over seeds, and a band from the least to the largest; None where no run has a curve."""
+    figure = new_figure(11.0, 4.0)
+    axes = figure.subplots(1, 2, sharex=True)
+    drawn = False
+    for cell in comparison.of(dataset):
+        rows = [run.read_rows() for run in cell.runs]
+        index = comparison.groups.index(cell.group)
+        for panel, key in zip(axes, CURVES, strict=True):
+            series = [_series(found, key) for found in rows]
+            drawn |= _curve(panel, series, cell, index, scale=100.0 if key.endswith("top1") else 1.0)
+    for panel, (key, label) in zip(axes, CURVES.items(), strict=True):
+        panel.set(xlabel="step", ylabel=label)
+        if key == "train/loss":
+            panel.set_yscale("log")
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.yaxis.set_minor_formatter("{x:g}")
+        tidy(panel)
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
+    figure.suptitle(dataset, x=0.02, ha="left", fontsize=11)
+    return figure if drawn else None
+
+
+def _series(rows: list[dict[str, float]], key: str) -> dict[int, float]:
+    return {int(row["step"]): row[key] for row in rows if key in row and math.isfinite(row[key])}
+
+
+def common_steps(series: list[dict[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that all runs have [T], and their values [runs, T]."""
+    steps = sorted(set.intersection(*map(set, series))) if series else []
+    return np.array(steps, dtype=int), np.array([[found[step] for step in steps] for found in series])
+
+
+def _curve(axes: "Axes", series: list[dict[int, float]], cell: Cell, index: int, *, scale: float) -> bool:
+    steps, values = common_steps(series)
+    if not len(steps):
+        return False
+    values = scale * values
+    if len(steps) == 1:  # of a method without training: its level, over the whole width
+        axes.axhline(values.mean(), color=colour(index), linestyle=line(index), linewidth=1.4, label=cut(cell.group))
+        return True
+    style = {"color": colour(index), "linestyle": line(index), "linewidth": 1.6}
+    every = max(1, len(steps) // 8)
+    mark = {"marker": marker(index), "markersize": 5, "markevery": (index % every, every)}
+    axes.plot(steps, values.mean(axis=0), label=cut(cell.group), **style, **mark)  # type: ignore[arg-type]
+    axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour(index), alpha=0.18, linewidth=0)
+    return True

@@ -1,0 +1,66 @@
+"""How figures look: colours that everyone can tell apart (Okabe and Ito 2008), markers and line styles beside them."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's without their yellow, which is too light on white paper.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p")  # 11 beside 7 colours: 77 groups differ
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+BETTER, WORSE = COLOURS[0], COLOURS[1]
+GREY = "#555555"
+DPI = 150
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: "Figure", folder: Path, stem: str) -> None:
+    """`stem.png` and `stem.pdf`; the PDF has no date, so that equal runs give equal files."""
+    figure.savefig(folder / f"{stem}.png", dpi=DPI)
+    figure.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None})
+
+
+def colour(index: int) -> str:
+    """Of a group."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """Of a group."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def line(index: int) -> Any:
+    """Line style of a group."""
+    return LINES[index % len(LINES)]
+
+
+def tidy(axes: "Axes", *, grid: str = "both") -> None:
+    """Light grid, no frame above and to the right."""
+    axes.grid(axis=grid, alpha=0.25)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def panels(count: int, *, across: int = 3) -> tuple[int, int]:
+    """Rows and columns for `count` panels."""
+    columns = min(across, count)
+    return math.ceil(count / columns), columns
+
+
+def cut(text: str, limit: int = 28) -> str:
+    """A label of bearable length."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
