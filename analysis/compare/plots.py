@@ -32,7 +32,8 @@ _EACH: list[tuple[str, Callable[[Comparison, str], "Figure | None"], str]] = [
     (
         "reliability",
         reliability_figure,
-        "Reliability on {dataset}, test predictions of all seeds: accuracy of each of 15 bins of confidence that has ten predictions or more, and share of images by confidence.",
+        "Reliability on {dataset}, test predictions of all seeds: accuracy of each of "
+        "15 bins of confidence that has ten predictions or more, and share of images by confidence.",
     ),
     (
         "per_class",
@@ -59,7 +60,10 @@ def draw(comparison: Comparison, folder: Path) -> list[tuple[str, str]]:
     mode = f" (inference {comparison.mode})" if comparison.mode else ""
     metric = comparison.metric.title + mode
     save(accuracy_figure(comparison), folder, "accuracy")
-    caption = f"Test {metric}: mean with {level} t interval; dots are seeds, their number is in brackets. The axis ends at what is possible, a wider interval is cut."
+    caption = (
+        f"Test {metric}: mean with {level} t interval; dots are seeds, their number is in brackets. The axis ends at "
+        "what is possible, a wider interval is cut."
+    )
     written = [("accuracy", caption)]
     for name, make, text in _EACH:
         for dataset in comparison.datasets:

@@ -20,7 +20,7 @@ class Reliability(NamedTuple):
 
     confidence: np.ndarray  # mean of each bin
     accuracy: np.ndarray
-    count: np.ndarray  # predictions
+    images: np.ndarray  # number of predictions
     ece: float
 
 
@@ -59,17 +59,13 @@ def reliability_figure(comparison: Comparison, dataset: str) -> "Figure | None":
             continue
         drawn = True
         index = comparison.groups.index(cell.group)
-        kept = found.count >= LEAST
+        kept = found.images >= LEAST
         style = {"color": colour(index), "linestyle": line(index), "linewidth": 1.4}
         label = f"{cut(cell.group)}: ECE {100 * found.ece:.1f} %"
         points = 100 * found.confidence[kept], 100 * found.accuracy[kept]
         above.plot(*points, marker=marker(index), markersize=5, label=label, **style)
-        below.stairs(
-            100 * found.count / found.count.sum(),
-            np.linspace(0, 100, BINS + 1),
-            color=style["color"],
-            linestyle=line(index),
-        )
+        share = 100 * found.images / found.images.sum()
+        below.stairs(share, np.linspace(0, 100, BINS + 1), color=style["color"], linestyle=line(index))
     above.set(ylabel="accuracy %", xlim=(0, 100), ylim=(0, 100))
     below.set(xlabel="confidence of the predicted class %", ylabel="share of images %")
     tidy(above)
