@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = _report(options)
         print_report(report)
-        _write(report, options.out, options.html)
+        _write(report, options.out, options.html, figures=not options.no_figures)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -57,25 +57,29 @@ def _report(options: argparse.Namespace) -> Report:
     return make_report(comparison, command_line())
 
 
-def _write(report: Report, out: Path | None, html: Path | None) -> None:
+def _write(report: Report, out: Path | None, html: Path | None, *, figures: bool) -> None:
     """Files and figures, if any are wanted."""
     if out is None and html is None:
         return
-    from analysis.compare.plots import draw  # matplotlib comes with it
-
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        figures = draw(report.comparison, folder)
+        drawn = _draw(report, folder) if figures else []
         if out is not None:
-            _write_folder(report, out, figures)
+            _write_folder(report, out, drawn)
             print(f"written to {out}")
         if html is not None:
             from analysis.compare.html import page
 
             html.parent.mkdir(parents=True, exist_ok=True)
-            html.write_text(page(report, figures, folder), encoding="utf-8")
+            html.write_text(page(report, drawn, folder), encoding="utf-8")
             print(f"written to {html}")
+
+
+def _draw(report: Report, folder: Path) -> list[tuple[str, str]]:
+    from analysis.compare.plots import draw  # matplotlib comes with it
+
+    return draw(report.comparison, folder)
 
 
 def _write_folder(report: Report, out: Path, figures: list[tuple[str, str]]) -> None:

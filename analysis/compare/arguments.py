@@ -32,6 +32,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _view(parser.add_argument_group("what is compared"))
     output = parser.add_argument_group("output, beside the tables in the terminal")
     output.add_argument("--out", type=Path, metavar="DIR", help="Markdown, CSV, LaTeX, JSON, and figures (PNG, PDF)")
+    output.add_argument("--no-figures", action="store_true", help="tables only, in seconds")
     output.add_argument("--html", type=Path, metavar="FILE", help="one page with everything, that needs no other file")
     return parser.parse_args(arguments)
 

@@ -1,0 +1,195 @@
+"""Which runs are compared, in which groups, at which setting, and when not at all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.compare.__main__ import main
+from analysis.compare.load import load_directories
+from analysis.compare.select import Selection, select
+from hma_ft.errors import UserError
+from hma_ft.launch.sweep import Trial, define_sweep
+from tests.analysis.conftest import WriteRun
+
+
+def compare(tmp_path: Path, *options: str) -> dict[str, Any]:
+    """The JSON of a comparison of tmp_path/runs, which must succeed."""
+    folders = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert main([*folders, "--no-figures", *options]) == 0
+    return json.loads((tmp_path / "out" / "comparison.json").read_text())
+
+
+def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one line of a comparison that is refused with exit code 2."""
+    capsys.readouterr()
+    assert main(["--runs", str(tmp_path / "runs"), *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    return printed.err
+
+
+def summary(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows of the headline table by group."""
+    return {row["group"]: row for row in found["tables"]["summary"]["rows"]}
+
+
+def test_rate_is_chosen_on_val_and_never_on_test(tmp_path: Path, write_run: WriteRun) -> None:
+    grid = {0.001: (0.60, 10), 0.01: (0.80, 20), 0.1: (0.70, 39)}  # the best test figure is at 0.1
+    for lr, (val, right) in grid.items():
+        for seed in (0, 1):
+            write_run("head", seed=seed, right=right + seed, val=val + 0.01 * seed, settings={"optimizer.lr": lr})
+    row = summary(compare(tmp_path))["head"]
+    assert row["chosen"] == {"optimizer.lr": "0.01"} and not row["at_edge"]
+    assert row["mean"] == pytest.approx((20 / 40 + 21 / 40) / 2) and row["val_mean"] == pytest.approx(0.805)
+    printed = (tmp_path / "out" / "comparison.md").read_text()
+    assert "97.50" not in printed, "the test figure of a setting that val did not choose"
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [r["val_mean"] for r in found["tables"]["grid"]["rows"]] == pytest.approx([0.605, 0.805, 0.705])
+
+
+def test_choice_at_the_end_of_the_grid_is_said(tmp_path: Path, write_run: WriteRun) -> None:
+    for lr, val in ((0.001, 0.6), (0.01, 0.8), (0.1, 0.9)):
+        write_run("head", seed=0, right=20, val=val, settings={"optimizer.lr": lr})
+    found = compare(tmp_path)
+    assert summary(found)["head"]["at_edge"]
+    assert any("val chose optimizer.lr=0.1, the largest of 3 values" in line for line in found["statements"])
+
+
+def test_choice_is_made_on_the_common_seeds(tmp_path: Path, write_run: WriteRun) -> None:
+    """0.01 wins on seed 0, which both have; its unlucky seed 1 must not count against it."""
+    write_run("head", seed=0, right=20, val=0.70, settings={"optimizer.lr": 0.1})
+    write_run("head", seed=0, right=20, val=0.80, settings={"optimizer.lr": 0.01})
+    write_run("head", seed=1, right=20, val=0.10, settings={"optimizer.lr": 0.01})
+    found = compare(tmp_path)
+    assert summary(found)["head"]["chosen"] == {"optimizer.lr": "0.01"}
+    assert any("other seeds at some settings" in line for line in found["statements"])
+
+
+def test_groups_by_any_setting(tmp_path: Path, write_run: WriteRun) -> None:
+    for size in (128, 1024):
+        write_run("hma", seed=0, right=size // 64, settings={"method.hma.real.size": size})
+    found = compare(tmp_path, "--by", "method,method.hma.real.size", "--baseline", "hma real.size=128")
+    assert found["groups"] == ["hma real.size=128", "hma real.size=1024"]
+    (row,) = found["tables"]["paired"]["rows"]
+    assert row["difference"] == pytest.approx((16 - 2) / 40)
+
+
+@pytest.mark.parametrize(
+    ("condition", "methods"),
+    [
+        (["--where", "optimizer.lr=1e-1"], ["full"]),
+        (["--where", "lr=0.1,0.01"], ["full", "head"]),
+        (["--method", "head", "full", "--where", "seed=0"], ["full", "head"]),
+        (["--dataset", "dtd"], ["knn"]),
+    ],
+)
+def test_selection(tmp_path: Path, write_run: WriteRun, condition: list[str], methods: list[str]) -> None:
+    write_run("head", seed=0, right=20)
+    write_run("full", seed=0, right=30, settings={"optimizer.lr": 0.1})
+    write_run("knn", seed=0, right=10, dataset="dtd", settings={"optimizer.lr": 0.5})
+    assert compare(tmp_path, *condition)["groups"] == methods
+
+
+def test_sweep_selects_its_trials(tmp_path: Path, write_run: WriteRun) -> None:
+    inside = write_run("head", seed=0, right=20)
+    write_run("full", seed=0, right=20)
+    key = json.loads((inside / "status.json").read_text())["fingerprint"][:12]
+    define_sweep(str(tmp_path / "runs"), "two", [Trial(key, "a", str(inside)), Trial("f" * 12, "b", "b")]).save()
+    found = compare(tmp_path, "--sweep", "two")
+    assert found["groups"] == ["head"]
+    assert any("1 of 2 trials are not finished" in line for line in found["statements"])
+
+
+def test_same_run_in_two_folders_counts_once(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("head", seed=0, right=20)
+    write_run("head", seed=0, right=30, folder="copy")
+    records = load_directories([tmp_path / "runs", tmp_path / "copy"])
+    runs, notes = select(records, Selection())
+    assert [run.figure("test/top1") for run in runs] == [0.5] and "more than once" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        ({"data": {"test_digest": "other"}}, "the test split on digits is not the same: test-digits"),
+        ({"data": {"val_digest": "other"}}, "the val split on digits is not the same"),
+        ({"settings": {"trainer.max_steps": 500}}, "trainer.max_steps on digits is not the same: 500"),
+        ({"settings": {"model.name": "vit_tiny"}}, "model.name on digits is not the same"),
+        ({"settings": {"augment.mixup_alpha": 0.2}}, "augment.mixup_alpha on digits is not the same"),
+        ({"settings": {"dataset.split_seed": 3}}, "dataset.split_seed on digits is not the same"),
+        ({"env": {"git": {"commit": "d" * 40, "diff": ""}}}, "the commit is not the same: dddddddddddd"),
+        ({"env": {"git": {"commit": "c" * 40, "diff": "+1"}}}, "the commit is not the same: cccccccccccc with changes"),
+    ],
+)
+def test_refuses_what_should_be_equal(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str], change: dict[str, Any], sign: str
+) -> None:
+    write_run("head", seed=0, right=20)
+    write_run("full", seed=0, right=20, **change)
+    line = refusal(tmp_path, capsys)
+    assert sign.split(":")[0] in line and sign.split(": ")[-1] in line and "--force" in line
+    statements = compare(tmp_path, "--force")["statements"]
+    assert any(text.startswith("NOT COMPARABLE (--force)") and sign.split(":")[0] in text for text in statements)
+    if "settings" in change:  # what is compared on purpose may differ
+        (key,) = change["settings"]
+        assert compare(tmp_path, "--by", f"method,{key}")["groups"]
+
+
+def test_steps_of_a_method_without_any_do_not_matter(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("head", seed=0, right=20)
+    write_run("knn", seed=0, right=20, settings={"trainer.max_steps": 500, "optimizer.lr": 7.0})
+    found = compare(tmp_path)
+    assert summary(found)["knn"]["chosen"] == {} and summary(found)["knn"]["trainable"] == 0
+
+
+def test_refuses_to_average_different_things(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size in (128, 512):
+        write_run("hma", seed=0, right=20, settings={"method.hma.real.size": size})
+    line = refusal(tmp_path, capsys)
+    assert "group hma on digits mixes method.hma.real.size=128, 512 (group with --by" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "sign"),
+    [
+        (["--where", "optimizer.ls=1"], "did you mean optimizer.lr"),
+        (["--where", "optimizer.lr"], "write KEY=VALUE"),
+        (["--where", "optimizer.lr=3"], "no run with optimizer.lr=3: the values are 0.01"),
+        (["--by", "real.size"], "did you mean method.hma.real.size"),
+        (["--baseline", "hdma"], "choose one of full; head"),
+        (["--sweep", "none"], "no sweep none"),
+        (["--inference", "batch"], "no run was evaluated with --inference batch"),
+        (["--method", "hma"], "no run with method.name=hma: the values are full, head"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str], options: list[str], sign: str
+) -> None:
+    write_run("head", seed=0, right=20)
+    write_run("full", seed=0, right=20)
+    assert sign in refusal(tmp_path, capsys, *options)
+
+
+def test_folders_without_runs_and_damaged_records(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is no folder" in refusal(tmp_path, capsys)
+    directory = write_run("head", seed=0, right=20, state="running")
+    assert "1 are not finished" in refusal(tmp_path, capsys)
+    write_run("full", seed=0, right=20)
+    assert any("1 runs are left out" in line for line in compare(tmp_path)["statements"])
+    directory = write_run("head", seed=1, right=20)
+    (directory / "result.json").write_text("{")
+    assert "can't be read" in refusal(tmp_path, capsys)
+
+
+def test_damaged_predictions_are_named(tmp_path: Path, write_run: WriteRun) -> None:
+    directory = write_run("head", seed=0, right=20)
+    (directory / "predictions.npz").write_bytes((directory / "predictions.npz").read_bytes()[:100])
+    (run,) = load_directories([tmp_path / "runs"]).runs
+    with pytest.raises(UserError, match=r"predictions\.npz can't be read"):
+        run.read_predictions("")

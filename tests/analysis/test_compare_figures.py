@@ -1,0 +1,106 @@
+"""What figures show, as numbers; and that each is written."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from analysis.compare.__main__ import main
+from analysis.compare.comparison import Comparison, compare
+from analysis.compare.load import load_directories
+from analysis.compare.plots_accuracy import pareto_front
+from analysis.compare.plots_calibration import reliability
+from analysis.compare.plots_classes import confusion_shares
+from analysis.compare.plots_curves import common_steps
+from analysis.compare.plots_memory import REAL, SYNTHETIC, memory_grid
+from hma_ft.engine.metrics import evaluate_predictions
+from tests.analysis.conftest import IMAGES, WriteRun
+
+
+def comparison_of(folder: Path, *by: str) -> Comparison:
+    runs = load_directories([folder]).runs
+    settings = {"metric": "top1", "mode": None, "baseline": None, "level": 0.95, "force": False, "notes": []}
+    return compare("", runs, by=by or ["method"], tuned=["optimizer.lr"], **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_all_figures_are_written_and_not_empty(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed, size, slots in itertools.product((0, 1), (0, 128), (0, 8)):
+        settings = {REAL: size, SYNTHETIC: slots}
+        write_run("hma", seed=seed, right=20 + seed + size // 32 + slots, settings=settings)
+    out = tmp_path / "out"
+    options = ["--by", f"{REAL},{SYNTHETIC}", "--baseline", "real.size=0 synthetic.slots=0", "--out", str(out)]
+    assert main(["--runs", str(tmp_path / "runs"), *options]) == 0
+    stems = json.loads((out / "comparison.json").read_text())["figures"]
+    each = ("pareto", "curves", "reliability", "per_class", "confusion_difference", "memory_size")
+    assert stems == ["accuracy", *(f"{name}-digits" for name in each)]
+    for stem in stems:
+        assert (out / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+        with Image.open(out / f"{stem}.png") as image:
+            pixels = np.asarray(image.convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20 and min(pixels.shape[:2]) > 200
+        assert f"]({stem}.png)" in (out / "comparison.md").read_text()
+
+
+def test_heat_map_has_the_means_in_their_places(tmp_path: Path, write_run: WriteRun) -> None:
+    for size, slots in ((0, 0), (128, 0), (1024, 8)):
+        for seed in (0, 1):
+            settings = {REAL: size, SYNTHETIC: slots}
+            write_run("hma", seed=seed, right=10 + seed + size // 64 + slots, settings=settings)
+    grid = memory_grid(comparison_of(tmp_path / "runs", REAL, SYNTHETIC), "digits", "test")
+    assert grid is not None
+    slots_axis, rows_axis, means = grid
+    assert slots_axis == ["0", "8"] and rows_axis == ["0", "128", "1024"]
+    expected = [[10.5 / 40, 12.5 / 40, np.nan], [np.nan, np.nan, 34.5 / 40]]
+    np.testing.assert_allclose(means, expected)
+
+
+def test_reliability_agrees_with_the_calibration_error_of_runs() -> None:
+    logits = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (500, 4)))
+    labels = torch.from_numpy(np.random.default_rng(1).integers(0, 4, 500))
+    probabilities = logits.softmax(1)
+    confidence, predicted = probabilities.max(1)
+    found = reliability(confidence.numpy(), (predicted == labels).numpy())
+    assert found.ece == pytest.approx(evaluate_predictions(probabilities, labels, list("abcd")).ece, abs=1e-6)
+    assert found.images.sum() == 500
+
+
+def test_bins_of_reliability_by_hand() -> None:
+    found = reliability(np.array([0.5, 0.5, 0.99, 1.0]), np.array([True, False, True, True]))
+    kept = found.images > 0
+    assert found.images[kept].tolist() == [2, 2]
+    assert found.accuracy[kept] == pytest.approx([0.5, 1.0]) and found.confidence[kept] == pytest.approx([0.5, 0.995])
+    assert found.ece == pytest.approx(0.5 * 0.0 + 0.5 * 0.005)
+
+
+def test_pareto_front_is_what_nothing_dominates() -> None:
+    points = [tuple(p) for p in np.random.default_rng(4).integers(0, 10, (40, 2)).astype(float).tolist()]
+    for higher in (True, False):
+        sign = 1 if higher else -1
+        expected = {
+            (c, s)
+            for c, s in points
+            if not any((o <= c and sign * t >= sign * s) and (o, t) != (c, s) for o, t in points)
+        }
+        assert set(pareto_front(points, higher_is_better=higher)) == expected  # type: ignore[arg-type]
+
+
+def test_confusion_shares_are_over_all_seeds(tmp_path: Path, write_run: WriteRun) -> None:
+    """Four classes in turn; 4 and 12 of 40 images are right: of ten a class, 1 and 3. The others go one class on."""
+    write_run("head", seed=0, right=4)
+    write_run("head", seed=1, right=12)
+    (cell,) = comparison_of(tmp_path / "runs").cells
+    found = confusion_shares(cell, None)
+    assert found is not None
+    expected = 0.2 * np.eye(4) + 0.8 * np.roll(np.eye(4), 1, axis=1)
+    np.testing.assert_allclose(found[0], expected)
+    assert IMAGES == 40
+
+
+def test_curves_are_means_at_the_steps_that_all_runs_have() -> None:
+    steps, values = common_steps([{1: 1.0, 10: 2.0, 20: 3.0}, {10: 4.0, 20: 5.0, 30: 6.0}])
+    assert steps.tolist() == [10, 20] and values.tolist() == [[2.0, 3.0], [4.0, 5.0]]
