@@ -7,6 +7,7 @@ from pathlib import Path
 from analysis.compare.report import Report
 from analysis.compare.table import Table
 
+_AT_END = ("differences", "runs")  # long, and for those who check
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #111; background: #fff; max-width: 78rem; margin: 2rem auto;
   padding: 0 1rem; }
@@ -37,9 +38,10 @@ def page(report: Report, figures: list[tuple[str, str]], folder: Path) -> str:
         f"<h1>{escape(title)}</h1>",
         f"<p>Made by <code>{escape(report.command)}</code> from {escape(comparison.source)}.</p>",
         f'<div class="statements"><h2>What to know</h2><ul>{statements}</ul></div>' if statements else "",
-        *(_table(table) for table in report.tables),
+        *(_table(table) for table in report.tables if table.name not in _AT_END),
         "<h2>Figures</h2>" if figures else "",
         *(_figure(folder / f"{stem}.png", caption) for stem, caption in figures),
+        *(_table(table) for table in report.tables if table.name in _AT_END),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"

@@ -33,24 +33,22 @@ NO_TEST = ImageTest(0, 0, 0, math.nan, math.nan, NO_INTERVAL)
 
 
 def recognised(runs: Sequence[RunData], mode: str | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Ids [N] and the share of the runs that are right about each image [N]; None where predictions are missing.
+    """Ids and labels of the images [2, N], and the share of the runs that are right about each [N].
 
-    None, too, where the runs were tested on different images.
+    None where predictions are missing, or the runs were tested on different images.
     """
-    ids: np.ndarray | None = None
-    labels: np.ndarray | None = None
-    total: np.ndarray | None = None
+    images: np.ndarray | None = None
+    right: list[np.ndarray] = []
     for run in runs:
         predictions = run.read_predictions(run.suffix(mode))
         if predictions is None:
             return None
-        if ids is None or labels is None or total is None:
-            ids, labels, total = predictions.ids, predictions.labels, predictions.correct.astype(float)
-        elif np.array_equal(ids, predictions.ids) and np.array_equal(labels, predictions.labels):
-            total = total + predictions.correct
-        else:
+        mine = np.stack([predictions.ids, predictions.labels])
+        if images is not None and not np.array_equal(images, mine):
             return None
-    return None if ids is None or total is None else (ids, total / len(runs))
+        images = mine
+        right.append(predictions.correct)
+    return None if images is None else (images, np.mean(right, axis=0))
 
 
 def image_test(group: np.ndarray, baseline: np.ndarray, *, level: float = 0.95) -> ImageTest:

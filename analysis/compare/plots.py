@@ -38,13 +38,13 @@ _EACH: list[tuple[str, Callable[[Comparison, str], "Figure | None"], str]] = [
     (
         "per_class",
         per_class_figure,
-        "Accuracy of each class of {dataset} minus that of {baseline}, over all seeds.",
+        "Accuracy of each class of {dataset} minus that of {baseline}, over all seeds. At most eight groups are shown.",
     ),
     (
         "confusion_difference",
         confusion_figure,
         "Confusion on {dataset} minus that of {baseline}, over all seeds: on the diagonal, positive values are more "
-        "correct answers; off it, more mistakes.",
+        "correct answers; off it, more mistakes. At most eight groups are shown.",
     ),
     (
         "memory_size",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
-from analysis.compare.plots_style import GREY, colour, cut, marker, new_figure, panels, tidy
+from analysis.compare.plots_style import GREY, colour, cut, legend_height, marker, new_figure, panels, tidy
 from analysis.compare.statistics import spread
 from analysis.compare.summary import mean_of
 
@@ -21,10 +21,10 @@ def accuracy_figure(comparison: Comparison) -> "Figure":
     rows, columns = panels(len(comparison.datasets))
     height = max(1.8, 0.42 * len(comparison.groups) + 1.2)
     figure = new_figure(5.2 * columns + 1.0, height * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, dataset in zip(axes, comparison.datasets, strict=False):
         _accuracy_panel(panel, comparison, dataset)
-    for panel in list(axes)[len(comparison.datasets) :]:
+    for panel in axes[len(comparison.datasets) :]:
         panel.set_axis_off()
     return figure
 
@@ -63,7 +63,7 @@ def _scale(comparison: Comparison) -> float:
 
 def pareto_figure(comparison: Comparison, dataset: str) -> "Figure":
     """Mean test figure against trainable parameters and training time; a line joins what nothing beats in both."""
-    figure = new_figure(10.0, 4.4)
+    figure = new_figure(10.5, legend_height(len(comparison.of(dataset)), 4.4))
     axes = figure.subplots(1, 2, sharey=True)
     for panel, (key, label) in zip(axes, COSTS.items(), strict=True):
         _pareto_panel(panel, comparison, dataset, key)

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
-from analysis.compare.plots_style import GREY, colour, cut, line, marker, new_figure, tidy
+from analysis.compare.plots_style import GREY, colour, cut, legend_height, line, marker, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def cell_reliability(cell: Cell, mode: str | None) -> Reliability | None:
 
 def reliability_figure(comparison: Comparison, dataset: str) -> "Figure | None":
     """Accuracy against confidence above, how often each confidence occurs below; None without predictions."""
-    figure = new_figure(7.4, 6.0)
+    figure = new_figure(7.6, legend_height(len(comparison.of(dataset)), 6.0))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     above.plot([0, 100], [0, 100], color=GREY, linewidth=1, label="perfect")
     drawn = False

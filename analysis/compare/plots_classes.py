@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 40  # classes; of more, those with the largest differences
-NAMED = 40  # classes whose names fit on the axes of a matrix
+NAMED = 60  # classes whose names fit on the axes of a matrix
+GROUPS = 8  # panels of a figure; further groups are left out
 Shares = tuple[np.ndarray, list[str]]
 
 
@@ -35,7 +36,7 @@ def confusion_shares(cell: Cell, mode: str | None) -> Shares | None:
 
 
 def _pairs(comparison: Comparison, dataset: str) -> list[tuple[str, np.ndarray, list[str]]]:
-    """Group, difference of confusion shares to the baseline [C, C], class names."""
+    """Of the first GROUPS groups: label, difference of confusion shares to the baseline [C, C], class names."""
     found = []
     for cell, base in comparison.challenges:
         if cell.dataset != dataset:
@@ -43,7 +44,7 @@ def _pairs(comparison: Comparison, dataset: str) -> list[tuple[str, np.ndarray, 
         mine, other = confusion_shares(cell, comparison.mode), confusion_shares(base, comparison.mode)
         if mine is not None and other is not None and mine[1] == other[1]:
             found.append((cell.group, mine[0] - other[0], mine[1]))
-    return found
+    return found[:GROUPS]
 
 
 def per_class_figure(comparison: Comparison, dataset: str) -> "Figure | None":
@@ -56,13 +57,18 @@ def per_class_figure(comparison: Comparison, dataset: str) -> "Figure | None":
     if len(order) > SHOWN:
         largest = np.argsort(-np.abs(differences).max(axis=0), kind="stable")[:SHOWN]
         order = order[np.isin(order, largest)]
-    figure = new_figure(2.2 + 2.6 * len(pairs), 1.6 + 0.22 * len(order))
-    axes = figure.subplots(1, len(pairs), sharey=True, sharex=True, squeeze=False)[0]
-    for panel, (group, _, _), values in zip(axes, pairs, differences[:, order], strict=True):
+    rows, columns = panels(len(pairs), across=4)
+    figure = new_figure(2.2 + 2.6 * columns, 0.8 + rows * (0.8 + 0.22 * len(order)))
+    axes = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False).ravel()
+    for panel, (group, _, _), values in zip(axes, pairs, differences[:, order], strict=False):
         _class_panel(panel, values)
         panel.set_title(cut(group), fontsize=10, parse_math=False)
+    for panel in axes[len(pairs) :]:
+        panel.set_axis_off()
     names = [cut(pairs[0][2][index], 24) for index in order]
-    axes[0].set_yticks(range(len(order)), names, fontsize=8, parse_math=False)
+    axes[0].set_yticks(range(len(order)), names, parse_math=False)
+    for panel in axes:
+        panel.tick_params(axis="y", labelsize=8)
     axes[0].set_ylim(len(order) - 0.5, -0.5)
     some = f", the {SHOWN} with the largest differences" if len(order) < differences.shape[1] else ""
     figure.supxlabel(f"accuracy of the class minus that of {comparison.baseline}, points{some}", fontsize=10)
@@ -89,7 +95,7 @@ def confusion_figure(comparison: Comparison, dataset: str) -> "Figure | None":
         return None
     rows, columns = panels(len(pairs), across=2)
     size = len(pairs[0][2])
-    side = 5.0 if size <= NAMED // 2 else 7.0
+    side = 5.0 if size <= 20 else 8.0
     figure = new_figure(side * columns + 0.8, side * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     largest = max(1.0, max(float(np.abs(100 * shares).max()) for _, shares, _ in pairs))
@@ -109,8 +115,10 @@ def confusion_figure(comparison: Comparison, dataset: str) -> "Figure | None":
 def _label_matrix(axes: "Axes", points: np.ndarray, names: list[str], *, dark_from: float) -> None:
     axes.set(xlabel="predicted class", ylabel="true class")
     if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), [cut(n, 20) for n in names], rotation=90, fontsize=8, parse_math=False)
-        axes.set_yticks(range(len(names)), [cut(n, 20) for n in names], fontsize=8, parse_math=False)
+        size = 8 if len(names) <= 20 else 6
+        shown = [cut(name, 20) for name in names]
+        axes.set_xticks(range(len(names)), shown, rotation=90, fontsize=size, parse_math=False)
+        axes.set_yticks(range(len(names)), shown, fontsize=size, parse_math=False)
     if len(names) <= 12:
         for (row, column), value in np.ndenumerate(points):
             if abs(value) >= 0.5:

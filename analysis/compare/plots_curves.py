@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
-from analysis.compare.plots_style import colour, cut, line, marker, new_figure, tidy
+from analysis.compare.plots_style import colour, cut, legend_height, line, marker, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ CURVES = {"train/loss": "training loss, nats", "val/top1": "val top-1 %"}
 
 def curves_figure(comparison: Comparison, dataset: str) -> "Figure | None":
     """Mean over seeds, and a band from the least to the largest; None where no run has a curve."""
-    figure = new_figure(11.0, 4.0)
+    figure = new_figure(11.5, legend_height(len(comparison.of(dataset)), 4.0))
     axes = figure.subplots(1, 2, sharex=True)
     drawn = False
     for cell in comparison.of(dataset):

@@ -55,12 +55,17 @@ def tidy(axes: "Axes", *, grid: str = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def legend_height(entries: int, least: float) -> float:
+    """Inches of a figure with a legend beside it."""
+    return max(least, 0.19 * entries + 0.6)
+
+
 def panels(count: int, *, across: int = 3) -> tuple[int, int]:
     """Rows and columns for `count` panels."""
     columns = min(across, count)
     return math.ceil(count / columns), columns
 
 
-def cut(text: str, limit: int = 28) -> str:
+def cut(text: str, limit: int = 40) -> str:
     """A label of bearable length."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

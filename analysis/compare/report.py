@@ -8,7 +8,8 @@ from typing import Any
 from analysis.compare.comparison import Comparison
 from analysis.compare.overview import aggregate_table, differences_table, runs_table
 from analysis.compare.paired import paired_statements, paired_table
-from analysis.compare.summary import grid_table, modes_table, summary_table
+from analysis.compare.paired_images import images_table
+from analysis.compare.summary import cost_table, grid_table, modes_table, summary_table
 from analysis.compare.table import Table, json_value
 
 FORMAT = 1  # raise it when keys of the JSON change their meaning
@@ -33,17 +34,20 @@ def make_report(comparison: Comparison, command: str) -> Report:
     statements = list(comparison.statements)
     pairs = paired_table(comparison)
     statements += paired_statements(comparison, pairs)
+    images, image_notes = images_table(comparison)
     overall, notes = aggregate_table(comparison)
     tables = [
         summary_table(comparison),
-        modes_table(comparison),
         pairs,
+        images,
+        modes_table(comparison),
+        cost_table(comparison),
         overall,
         grid_table(comparison),
         differences_table(comparison),
         runs_table(comparison),
     ]
-    return Report(comparison, command, statements + notes, [table for table in tables if table.rows])
+    return Report(comparison, command, statements + image_notes + notes, [table for table in tables if table.rows])
 
 
 def as_json(report: Report, figures: list[str]) -> dict[str, Any]:

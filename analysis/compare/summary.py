@@ -33,10 +33,6 @@ def summary_table(comparison: Comparison) -> Table:
         Column(f"{percent} (bootstrap)", lambda row: metric.interval(row["bootstrap_low"], row["bootstrap_high"])),
         Column("val", lambda row: metric.text(row["val_mean"])),
         Column("chosen", _chosen, right=False),
-        Column("trainable", lambda row: plain(row["trainable"])),
-        Column("train s", lambda row: plain(row["train_s"], 1)),
-        Column("wall s", lambda row: plain(row["wall_s"], 1)),
-        Column("peak MiB", lambda row: plain(row["peak_bytes"] / 2**20)),
     ]
     rows = [_summary_row(comparison, cell) for cell in comparison.cells]
     mode = f", inference {comparison.mode}" if comparison.mode else ""
@@ -45,8 +41,7 @@ def summary_table(comparison: Comparison) -> Table:
         f"Test {metric.title}{mode}",
         columns,
         rows,
-        "Mean, standard deviation and intervals over seeds; with few seeds the bootstrap interval is too narrow. "
-        "Times and peak memory are means over seeds; train s leaves out evaluation and start.",
+        "Mean, standard deviation and intervals over seeds; with few seeds the bootstrap interval is too narrow.",
     )
 
 
@@ -59,10 +54,33 @@ def _summary_row(comparison: Comparison, cell: Cell) -> Row:
     row["chosen"] = chosen_of(comparison, cell)
     row["grid_points"] = len(cell.grid)
     row["at_edge"] = cell.edge(tuned_of(comparison)) is not None and any(run.learns_by_steps for run in cell.runs)
-    for name, key in COSTS.items():
-        row[name] = mean_of([run.figure(key) for run in cell.runs])
     row["values"] = comparison.scores(cell)
     return row
+
+
+def cost_table(comparison: Comparison) -> Table:
+    """What each group took, at the choice of val."""
+    columns = [
+        Column("data set", lambda row: row["dataset"], right=False),
+        Column("group", lambda row: row["group"], right=False),
+        Column("trainable", lambda row: plain(row["trainable"])),
+        Column("all parameters", lambda row: plain(row["total"])),
+        Column("train s", lambda row: plain(row["train_s"], 1)),
+        Column("wall s", lambda row: plain(row["wall_s"], 1)),
+        Column("images/s", lambda row: plain(row["images_per_s"])),
+        Column("peak MiB", lambda row: plain(row["peak_bytes"] / 2**20)),
+        Column("device", lambda row: ", ".join(row["devices"]), right=False),
+    ]
+    rows: list[Row] = []
+    for cell in comparison.cells:
+        row: Row = {"dataset": cell.dataset, "group": cell.group}
+        row |= {name: mean_of([run.figure(key) for run in cell.runs]) for name, key in COSTS.items()}
+        rows.append(row | {"devices": sorted({str(run.env.get("device") or "unknown") for run in cell.runs})})
+    note = (
+        "Means over seeds. train s leaves out evaluation and start. Peak memory: of the GPU where there is one, else "
+        "of the process."
+    )
+    return Table("cost", "Cost", columns, rows, note)
 
 
 def chosen_of(comparison: Comparison, cell: Cell) -> dict[str, str]:

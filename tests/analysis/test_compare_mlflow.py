@@ -38,7 +38,7 @@ def test_same_figures_from_both(tmp_path: Path, write_run: WriteRun) -> None:
     Mirror(write_run("full", seed=0, right=5, state="failed"), TRACKING).update()
     from_directories = compare(tmp_path, "a", "--runs", str(tmp_path / "runs"))
     assert compare(tmp_path, "b", "--mlflow", uri) == from_directories
-    assert from_directories["tables"]["paired"]["rows"][0]["images"] == 40  # predictions came along
+    assert from_directories["tables"]["images"]["rows"][0]["images"] == 40  # predictions came along
     swept = compare(tmp_path, "c", "--mlflow", uri, "--sweep", "two", "--experiment", "hma-digits")
     assert swept["tables"]["summary"] == from_directories["tables"]["summary"]
     assert any("1 of 5 trials are not finished" in line for line in swept["statements"])
