@@ -164,8 +164,9 @@ def remarks(cells: Sequence[Cell]) -> list[str]:
 
 def _reads_stored_features(run: RunData) -> bool:
     """Whether a run may have read features that an earlier run computed."""
-    frozen = run.params.get("method.backbone") == "frozen" and run.params.get("method.class_token") != "true"
-    return frozen and run.learns_by_steps and run.params.get("trainer.feature_reuse") == "true"
+    fixed = {"method.backbone": "frozen", "method.class_token": "false", "method.tokens.type": "none"}
+    wanted = fixed | {"trainer.feature_reuse": "true"}
+    return run.learns_by_steps and all(run.params.get(key) == value for key, value in wanted.items())
 
 
 def _version(run: RunData, package: str) -> str:

@@ -84,7 +84,9 @@ def write_run(tmp_path: Path) -> WriteRun:
         for mode, mask in {"": right, **(modes or {})}.items():
             suffix = f"_{mode}" if mode else ""
             mask = np.arange(IMAGES) < mask if isinstance(mask, int) else mask
-            record.write_predictions(*answers(mask), CLASSES, name=f"predictions{suffix}.npz")
+            order = np.random.default_rng([seed, len(method)]).permutation(len(mask))  # as loaders may have it
+            ids, labels, probabilities = (array[order] for array in answers(mask))
+            record.write_predictions(ids, labels, probabilities, CLASSES, name=f"predictions{suffix}.npz")
             result |= {f"test{suffix}/top1": float(mask.mean()), f"test{suffix}/ece": 0.1 + seed / 100}
             result |= {f"val{suffix}/top1": val, f"test{suffix}/nll": 1.0}
         record.write_result(result)
