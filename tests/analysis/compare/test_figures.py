@@ -18,7 +18,7 @@ from analysis.compare.plots_classes import confusion_shares
 from analysis.compare.plots_curves import common_steps
 from analysis.compare.plots_memory import REAL, SYNTHETIC, memory_grid
 from hma_ft.engine.metrics import evaluate_predictions
-from tests.analysis.conftest import IMAGES, WriteRun
+from tests.analysis.compare.conftest import IMAGES, WriteRun
 
 
 def comparison_of(folder: Path, *by: str) -> Comparison:

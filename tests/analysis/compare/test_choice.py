@@ -12,7 +12,7 @@ from analysis.compare.select import Selection, select
 from hma_ft.config.schema import BackboneTuning
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import Trial, define_sweep
-from tests.analysis.conftest import WriteRun
+from tests.analysis.compare.conftest import WriteRun
 
 
 def compare(tmp_path: Path, *options: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from analysis.compare.__main__ import main
-from tests.analysis.conftest import IMAGES, WriteRun
+from tests.analysis.compare.conftest import IMAGES, WriteRun
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from analysis.compare.__main__ import main
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.tracking.mlflow_mirror import Mirror
 from hma_ft.tracking.mlflow_store import connect, experiment_id
-from tests.analysis.conftest import WriteRun
+from tests.analysis.compare.conftest import WriteRun
 
 TRACKING = TrackingConfig(experiment="hma-digits")
 
