@@ -29,6 +29,22 @@ class FeatureBank(nn.Module):
         self.labels = labels.to(self.labels)
         self.ids = ids.to(self.ids)
 
+    @torch.no_grad()
+    def add(self, features: Tensor, labels: Tensor, ids: Tensor) -> None:
+        """Append rows."""
+        self.set(
+            torch.cat([self.features, features.to(self.features)]),
+            torch.cat([self.labels, labels.to(self.labels)]),
+            torch.cat([self.ids, ids.to(self.ids)]),
+        )
+
+    @torch.no_grad()
+    def remove(self, ids: Tensor) -> int:
+        """Take out the rows with these ids [N]; their number."""
+        removed = torch.isin(self.ids, ids.to(self.ids))
+        self.set(self.features[~removed], self.labels[~removed], self.ids[~removed])
+        return int(removed.sum())
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take the size of what was saved: an empty bank accepts any number of rows."""
         for name, buffer in list(self.named_buffers()):

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hma_ft.config.schema import HMAConfig, Inference, LabelStorage, LogitsFrom, SlotInit, TrainContext
 from hma_ft.hma.attention import KeyValue, MemoryAttention
+from hma_ft.hma.attention_map import BATCH, REAL, SUPPORT, SYNTHETIC, AttentionMap, trace
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.gather import gather_rows
 from hma_ft.hma.labels import LabelTable
-from hma_ft.hma.real_memory import RealMemory
+from hma_ft.hma.real_memory import RealMemory, share_an_image
 from hma_ft.hma.synthetic_memory import SyntheticMemory
 
 
@@ -80,17 +82,45 @@ class HMAHead(nn.Module):
             return self.classifier(features)
         rows = self.read_real(self.labels.attach(features, None), ids)
         if self.context_attention is not None:
-            rows = self.context_attention(rows, self._context(rows), read_self=not self._reads_batch())
+            visible = self.visible_context(ids)
+            rows = self.context_attention(
+                rows, self._context(rows), visible=visible, read_self=not self._reads_batch()
+            )
         return self.classifier(self._classified_part(rows))
+
+    @torch.no_grad()
+    def attention(self, features: Tensor, ids: Tensor | None = None) -> dict[str, AttentionMap]:
+        """Where `forward` looks, in evaluation: the maps of the blocks `real` and `context` that this head has.
+
+        Features [B, D] and sample ids as in `forward`.
+        """
+        if self.training:
+            raise RuntimeError("attention is read in evaluation: call head.eval()")
+        maps: dict[str, AttentionMap] = {}
+        if self.labels is None:
+            return maps
+        rows = self.labels.attach(features, None)
+        if self.real_memory is not None and self.real_attention is not None:
+            sources = {REAL: self.real_memory.size}
+            maps["real"] = trace(self.real_attention, rows, self._real(rows), sources, self.visible_rows(ids))
+        rows = self.read_real(rows, ids)
+        if self.context_attention is not None:
+            visible = self.visible_context(ids)
+            maps["context"] = trace(
+                self.context_attention,
+                rows,
+                self._context(rows),
+                self._context_sources(len(rows)),
+                visible,
+                read_self=not self._reads_batch(),
+            )
+        return maps
 
     def read_real(self, rows: Tensor, ids: Tensor | None) -> Tensor:
         """First block: each row [B, W] reads itself and the real memory."""
-        if self.real_memory is None or self.real_attention is None or self.labels is None:
+        if self.real_attention is None:
             return rows
-        shared = self._held_real
-        if shared is None:
-            shared = self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
-        return self.real_attention(rows, shared, visible=self.visible_rows(ids))
+        return self.real_attention(rows, self._real(rows), visible=self.visible_rows(ids))
 
     def visible_rows(self, ids: Tensor | None) -> Tensor | None:
         """Rows of the real memory, [R] or [B, R], that images with these ids may read; None: all."""
@@ -98,6 +128,16 @@ class HMAHead(nn.Module):
             return None
         real = self.config.real
         return self.real_memory.visible_to(ids, mask_unfilled=real.mask_unfilled, exclude_self=real.exclude_self)
+
+    def visible_context(self, ids: Tensor | None) -> Tensor | None:
+        """Rows of the second block, [B, K], that images with these ids may read; None: all.
+
+        An image does not read its own row of the support set, as in the real memory.
+        """
+        if ids is None or self.support is None or not (self._reads_support() and self.config.real.exclude_self):
+            return None
+        slots = self._context_sources(len(ids)).get(SYNTHETIC, 0)
+        return functional.pad(~share_an_image(ids, self.support.ids), (0, slots), value=True)
 
     def context_rows(self, rows: Tensor) -> Tensor | None:
         """Rows [K, W] that the second block shares: batch or support set, then the synthetic slots; None: no row."""
@@ -128,13 +168,19 @@ class HMAHead(nn.Module):
             return
         try:
             with torch.no_grad():
-                if self.real_memory is not None and self.real_attention is not None:
-                    self._held_real = self.real_attention.project(self.real_memory.rows(self.labels))
+                self._held_real = self._real(self.classifier.weight)
                 if self.context_attention is not None and not self._reads_batch():
                     self._held_context = self._context(self.classifier.weight)
             yield
         finally:
             self._held_real = self._held_context = None
+
+    def _real(self, rows: Tensor) -> KeyValue | None:
+        """What the first block shares, projected."""
+        if self._held_real is not None or self.real_memory is None or self.real_attention is None:
+            return self._held_real
+        assert self.labels is not None
+        return self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
 
     def _context(self, rows: Tensor) -> KeyValue | None:
         """What the second block shares, projected; the batch contains the reader itself already."""
@@ -152,6 +198,17 @@ class HMAHead(nn.Module):
 
     def _reads_support(self) -> bool:
         return self.config.datapoints and not self.training and self.inference is Inference.support
+
+    def _context_sources(self, readers: int) -> dict[str, int]:
+        """How many rows of each source the second block shares, in the order of `context_rows`."""
+        sources: dict[str, int] = {}
+        if self._reads_batch():
+            sources[BATCH] = readers
+        elif self._reads_support() and self.support is not None:
+            sources[SUPPORT] = len(self.support)
+        if self.synthetic_memory is not None:
+            sources[SYNTHETIC] = len(self.synthetic_memory.slots)
+        return sources
 
     def _support_rows(self) -> Tensor:
         """The support set after its own read of the real memory [K, W]."""

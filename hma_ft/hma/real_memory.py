@@ -58,7 +58,7 @@ class RealMemory(nn.Module):
         """Which rows [R] or [N, R] the images with these ids ([N] or [N, 2]) may read; None: all rows."""
         visible = self.filled if mask_unfilled else None
         if exclude_self and ids is not None:
-            own = _share_an_image(ids, self.ids)
+            own = share_an_image(ids, self.ids)
             visible = ~own if visible is None else visible & ~own
         return visible
 
@@ -68,6 +68,8 @@ class RealMemory(nn.Module):
 
         Of more than R images the last R stay, as if they had been written one by one.
         """
+        if self.size == 0:
+            return
         start = int(self.pointer)
         self.pointer.copy_(torch.as_tensor((start + len(features)) % self.size))
         skipped = max(len(features) - self.size, 0)
@@ -82,6 +84,52 @@ class RealMemory(nn.Module):
         else:
             self.ids[slots] = NO_ID
         self.filled[slots] = True
+
+    def age(self) -> Tensor:
+        """How many rows were written after each one, int64 [R]; of rows that were never written it means nothing."""
+        return (self.pointer - 1 - torch.arange(self.size, device=self.pointer.device)) % max(self.size, 1)
+
+    def class_probabilities(self) -> Tensor:
+        """Labels as probabilities [R, C]; zero where a row was never written."""
+        if self.soft_labels:
+            return self.labels
+        return functional.one_hot(self.labels, self.num_classes + 1)[:, : self.num_classes].to(self.features.dtype)
+
+    @torch.no_grad()
+    def add(self, features: Tensor, labels: Tensor, ids: Tensor | None, table: LabelTable) -> None:
+        """Append images as rows of their own: the memory grows, nothing is overwritten. Shapes as in `write`.
+
+        For evaluation of a trained memory. A state of another size loads only into a memory of that size.
+        """
+        self._keep_oldest_first(torch.ones_like(self.filled))
+        start, self.size = self.size, self.size + len(features)
+        for name, buffer in self._row_buffers().items():
+            setattr(self, name, torch.cat([buffer, buffer.new_zeros(len(features), *buffer.shape[1:])]))
+        self.pointer.fill_(start)
+        self.write(features, labels, ids, table)
+
+    @torch.no_grad()
+    def remove(self, ids: Tensor) -> int:
+        """Take out the rows of these images [N], those that were mixed from one of them included; their number.
+
+        The memory shrinks by as many rows, as if they had never been written.
+        """
+        removed = share_an_image(ids.to(self.ids), self.ids).any(0)
+        self._keep_oldest_first(~removed)
+        return int(removed.sum())
+
+    def _keep_oldest_first(self, kept: Tensor) -> None:
+        """Only these rows [R], in the order of writing; those never written come first, to be overwritten first."""
+        order = (torch.arange(self.size, device=kept.device) + self.pointer) % max(self.size, 1)
+        order = order[kept[order]]
+        for name, buffer in self._row_buffers().items():
+            setattr(self, name, buffer[order])
+        self.size = len(order)
+        self.pointer.zero_()
+
+    def _row_buffers(self) -> dict[str, Tensor]:
+        """The buffers that hold one entry a row."""
+        return {name: buffer for name, buffer in self.named_buffers() if name != "pointer"}
 
     def _stored(self, labels: Tensor) -> Tensor:
         """Labels in the form of the buffer."""
@@ -101,10 +149,10 @@ def _as_pairs(ids: Tensor) -> Tensor:
     return torch.stack([ids, torch.full_like(ids, NO_ID)], dim=1)
 
 
-def _share_an_image(ids: Tensor, row_ids: Tensor) -> Tensor:
-    """Whether image n and row r have an image in common: [N], [N, 2] and [R, 2] -> [N, R]."""
+def share_an_image(ids: Tensor, row_ids: Tensor) -> Tensor:
+    """Whether image n and row r have an image in common: ids [N] or [N, 2], of rows [R] or [R, 2] -> [N, R]."""
     shared = torch.zeros(len(ids), len(row_ids), dtype=torch.bool, device=ids.device)
     for own in _as_pairs(ids).unbind(1):
-        for stored in row_ids.unbind(1):
+        for stored in _as_pairs(row_ids).unbind(1):
             shared |= (own[:, None] == stored[None, :]) & (own[:, None] != NO_ID)
     return shared

@@ -20,3 +20,13 @@ def test_an_empty_bank_loads_any_number_of_rows() -> None:
     empty.load_state_dict(full.state_dict())
     assert torch.equal(empty.features, full.features)
     assert len(empty) == 6
+
+
+def test_rows_are_added_and_removed_by_id() -> None:
+    bank = FeatureBank(1)
+    bank.set(torch.arange(4.0)[:, None], torch.arange(4) % 2, torch.arange(4) + 10)
+    bank.add(torch.tensor([[7.0]]), torch.tensor([1]), torch.tensor([70]))
+    assert bank.remove(torch.tensor([11, 70, 999])) == 2
+    assert bank.features[:, 0].tolist() == [0.0, 2.0, 3.0]
+    assert bank.labels.tolist() == [0, 0, 1]
+    assert bank.ids.tolist() == [10, 12, 13]

@@ -55,3 +55,41 @@ def test_soft_labels_need_a_memory_for_them() -> None:
     queue, table = memory(4)
     with pytest.raises(ValueError, match="soft_labels"):
         queue.write(torch.randn(1, 2), torch.full((1, 4), 0.25), None, table)
+
+
+@pytest.mark.parametrize("written", [0, 3, 5, 12])
+@pytest.mark.parametrize("stored", ["ids", "vectors", "soft"])
+def test_added_and_removed_rows_are_those_of_a_plain_list(written: int, stored: str) -> None:
+    """Against a list of (number, label) to which Python's own append and filter are done."""
+    queue, table = memory(5, store_vectors=stored == "vectors", soft_labels=stored == "soft")
+    numbers = torch.arange(written + 4)
+    features, labels = numbers[:, None].expand(-1, 2).float(), numbers % 4
+    queue.write(features[:written], labels[:written], numbers[:written], table)
+    queue.add(features[written:], labels[written:], numbers[written:], table)
+    expected = [*numbers[:written].tolist()[-5:], *numbers[written:].tolist()]
+    gone = [expected[0], expected[-2]]
+    assert queue.remove(torch.tensor([*gone, 1000])) == 2
+    expected = [number for number in expected if number not in gone]
+    filled = queue.filled
+    assert queue.ids[filled, 0].tolist() == expected
+    assert queue.features[filled, 0].tolist() == expected
+    assert queue.class_probabilities()[filled].argmax(1).tolist() == [number % 4 for number in expected]
+    assert queue.age()[filled].tolist() == list(reversed(range(len(expected))))
+    if stored == "vectors":
+        assert torch.equal(queue.vectors[filled], table(torch.tensor(expected) % 4))
+    assert queue.size == len(filled) == 5 - min(written, 5) + len(expected)
+    queue.write(torch.full((1, 2), 99.0), torch.tensor([0]), torch.tensor([99]), table)
+    left = expected if written < 5 else expected[1:]  # a row that was never written goes first, then the oldest
+    order = queue.age()[queue.filled].argsort(descending=True)
+    assert queue.ids[queue.filled, 0][order].tolist() == [*left, 99]
+
+
+def test_removing_an_image_takes_out_what_was_mixed_with_it() -> None:
+    queue, table = memory(4)
+    pairs = torch.tensor([[0, 1], [2, -1], [3, 0]])
+    queue.write(torch.randn(3, 2), torch.zeros(3, dtype=torch.int64), pairs, table)
+    assert queue.remove(torch.tensor([0])) == 2
+    assert queue.ids[queue.filled].tolist() == [[2, -1]]
+    assert queue.remove(torch.tensor([-1])) == 0  # no image's id
+    assert queue.remove(torch.tensor([2])) == 1
+    assert queue.size == 1  # the row that was never written
