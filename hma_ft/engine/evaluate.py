@@ -58,15 +58,19 @@ class Evaluator:
         """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
         seen = self.features(split)
         self.prepare_inference(mode)
-        order = torch.arange(len(seen.labels))
+        probabilities = torch.empty(len(seen.labels), self.method.num_classes)
+        with self.method.inference(mode):
+            for rows in self.batches(split, mode):
+                probabilities[rows] = self.classify(seen.features[rows.to(seen.features.device)])
+        return Predictions(seen.ids.cpu(), seen.labels.cpu(), probabilities)
+
+    def batches(self, split: str, mode: str) -> tuple[Tensor, ...]:
+        """Which samples of a split are read together, in order; mode `batch` shuffles them, by the seed of the run."""
+        order = torch.arange(len(self.splits[split]))
         if mode == "batch":
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "evaluation batches", split))
             order = torch.randperm(len(order), generator=generator)
-        probabilities = torch.empty(len(order), self.method.num_classes)
-        with self.method.inference(mode):
-            for rows in order.split(self.batch_size):
-                probabilities[rows] = self.classify(seen.features[rows.to(seen.features.device)])
-        return Predictions(seen.ids.cpu(), seen.labels.cpu(), probabilities)
+        return order.split(self.batch_size)
 
     def prepare_inference(self, mode: str) -> None:
         """Bring the method the training features that the mode reads."""
@@ -75,11 +79,11 @@ class Evaluator:
             self.method.set_reference(self.features("train", needed))
 
     @torch.no_grad()
-    def classify(self, features: Tensor) -> Tensor:
-        """Probabilities [B, C] on the CPU from features [B, D]."""
+    def classify(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Probabilities [B, C] on the CPU from features [B, D]; ids as in `Method.classify`."""
         self.method.eval()
         with self.accelerator.autocast():
-            logits = self.method(features).logits
+            logits = self.method(features, ids).logits
         return logits.float().softmax(dim=1).cpu()
 
     @torch.no_grad()
@@ -104,14 +108,14 @@ class Evaluator:
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """One pass of the backbone over the pictures."""
         self.method.eval()
-        parts = [self._features_of(batch) for batch in self._batches(split, indices)]
+        parts = [self._features_of(batch) for batch in self._read(split, indices)]
         seen = self._bring_together(parts)
         expected = len(self.splits[split]) if indices is None else len(indices)
         if len(seen.ids.unique()) != expected or len(seen.ids) != expected:
             raise RuntimeError(f"evaluation of {split} saw {len(seen.ids)} samples of {expected}")
         return seen
 
-    def _batches(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
+    def _read(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
         return eval_batches(
             self.splits[split],
             self.transform,

@@ -83,9 +83,7 @@ class HMAHead(nn.Module):
         rows = self.read_real(self.labels.attach(features, None), ids)
         if self.context_attention is not None:
             visible = self.visible_context(ids)
-            rows = self.context_attention(
-                rows, self._context(rows), visible=visible, read_self=not self._reads_batch()
-            )
+            rows = self.context_attention(rows, self._context(rows), visible=visible, read_self=not self._reads_batch())
         return self.classifier(self._classified_part(rows))
 
     @torch.no_grad()
