@@ -27,6 +27,7 @@ def check(config: Config) -> list[str]:
         parts = [_model, _method, _dataset, _optimization, _augment, _trainer]
     else:
         parts = [_trained_run, _trainer]
+    parts.append(_memory)
     return [problem for part in parts for problem in part(config)]
 
 
@@ -152,3 +153,13 @@ def _trained_run(config: Config) -> Iterator[str]:
             yield f"run={config.run} is no run directory (it has no config.yaml)"
     if config.task is Task.predict and (config.input is None or not Path(config.input).is_dir()):
         yield f"task=predict needs input=FOLDER, a folder of pictures (input={config.input})"
+
+
+def _memory(config: Config) -> Iterator[str]:
+    for name, path in (("memory", config.memory), ("memory_remove", config.memory_remove)):
+        if path is not None and config.task is not Task.predict:
+            yield f"{name}={path} is read by task=predict only: add task=predict run=DIR input=FOLDER"
+    if config.memory is not None and not Path(config.memory).is_dir():
+        yield f"memory={config.memory} is no folder: give the one that holds CLASS/pictures"
+    if config.memory_remove is not None and not Path(config.memory_remove).is_file():
+        yield f"memory_remove={config.memory_remove} does not exist: give a text file with a sample a line"

@@ -19,6 +19,8 @@ LEFT_OUT = {
     "run",
     "input",
     "output",
+    "memory",
+    "memory_remove",
     "sweep",
     "tracking",
     "dataset.root",

@@ -283,6 +283,8 @@ class Config:
     fresh: bool = False  # start over a run that exists
     run: str | None = None  # run directory, of evaluate and predict
     input: str | None = None  # folder of pictures, of predict
+    memory: str | None = None  # FOLDER/CLASS/pictures that predict adds to the memory it reads, without training
+    memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
     output: str | None = None  # CSV file, of predict; null: predictions.csv in the current folder
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)

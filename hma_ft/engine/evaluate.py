@@ -126,13 +126,17 @@ class Evaluator:
             world_size=self.accelerator.num_processes,
         )
 
+    @torch.no_grad()
+    def features_of(self, images: Tensor) -> Tensor:
+        """Features [B, D] of uint8 images [B, 3, S, S], on the device, in single precision at least."""
+        self.method.eval()
+        with self.accelerator.autocast():
+            features = self.method.features(images.to(self.accelerator.device))
+        return features.float() if features.dtype != torch.float64 else features
+
     def _features_of(self, batch: Batch) -> LabelledFeatures:
         batch = batch.to(self.accelerator.device)
-        with self.accelerator.autocast():
-            features = self.method.features(batch.images)
-        return LabelledFeatures(
-            features.float() if features.dtype != torch.float64 else features, batch.labels, batch.ids
-        )
+        return LabelledFeatures(self.features_of(batch.images), batch.labels, batch.ids)
 
     def _bring_together(self, parts: list[LabelledFeatures]) -> LabelledFeatures:
         """All processes' samples, sorted by id."""

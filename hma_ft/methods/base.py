@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
+from hma_ft.hma.bank import FeatureBank
+from hma_ft.hma.real_memory import RealMemory
 
 
 class Output(NamedTuple):
@@ -100,6 +102,14 @@ class Method(nn.Module, ABC):
     def set_reference(self, reference: LabelledFeatures) -> None:
         """Take the features that `reference_indices` asked for."""
         raise NotImplementedError(f"{type(self).__name__} reads no reference features")
+
+    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+        """By name, the memories of training images that an inference mode reads; after `set_reference`, if any."""
+        return {}
+
+    def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
+        """Append labelled images to every memory that the mode reads, without training."""
+        raise NotImplementedError(f"{type(self).__name__} has no memory")
 
     def parameter_counts(self) -> tuple[int, int]:
         """Trainable and all parameters of the model that predicts."""

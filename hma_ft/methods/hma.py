@@ -10,8 +10,9 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import class_balanced
+from hma_ft.hma.bank import FeatureBank, class_balanced
 from hma_ft.hma.momentum import MomentumEncoder
+from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method, Observation
 
 
@@ -71,6 +72,24 @@ class HMA(Method):
         if not self.config.datapoints or Inference(mode) is not Inference.support:
             return None
         return class_balanced(labels, self.config.support_size)
+
+    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+        """The real memory, which every mode reads, and in mode `support` the support set."""
+        found: dict[str, RealMemory | FeatureBank] = {}
+        if self.head.real_memory is not None:
+            found["real"] = self.head.real_memory
+        if self.head.support is not None and Inference(mode) is Inference.support:
+            found["support"] = self.head.support
+        return found
+
+    def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
+        """Rows from the live features: the momentum copy is not kept after training."""
+        assert self.head.labels is not None
+        for memory in self.memories(mode).values():
+            if isinstance(memory, RealMemory):
+                memory.add(*added, self.head.labels)
+            else:
+                memory.add(*added)
 
     def set_reference(self, reference: LabelledFeatures) -> None:
         """Replace the support set."""

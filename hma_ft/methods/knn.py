@@ -4,6 +4,7 @@ Cosine similarity, votes weighted by exp(similarity / temperature) (Wu et al., C
 """
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
+from hma_ft.hma.real_memory import RealMemory, share_an_image
 from hma_ft.methods.base import LabelledFeatures, Method
 
 FLOOR = 1e-6  # probability of a class without any neighbour, before normalisation
@@ -35,7 +37,7 @@ class KNN(Method):
         self.bank.set(functional.normalize(train.features, dim=1), train.labels, train.ids)
         best = (-1.0, 0.0)
         for k, temperature in self.choices:
-            log_probabilities = self._vote(val.features, k, temperature)
+            log_probabilities = self._vote(val.features, None, k, temperature)
             accuracy = (log_probabilities.argmax(1) == val.labels).double().mean().item()
             likelihood = -functional.nll_loss(log_probabilities, val.labels).item()
             if (accuracy, likelihood) > best or best[0] < 0:
@@ -44,11 +46,21 @@ class KNN(Method):
                 self.temperature.fill_(temperature)
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
-        """Features [B, D] -> log-probabilities [B, C]."""
-        return self._vote(features, int(self.k), float(self.temperature))
+        """Features [B, D] -> log-probabilities [B, C]; an image with an id is no neighbour of its own."""
+        return self._vote(features, ids, int(self.k), float(self.temperature))
 
-    def _vote(self, features: Tensor, k: int, temperature: float) -> Tensor:
+    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+        """The neighbours."""
+        return {"neighbours": self.bank}
+
+    def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
+        """Further neighbours; k and temperature stay."""
+        self.bank.add(functional.normalize(added.features, dim=1), added.labels, added.ids)
+
+    def _vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
         similarity = functional.normalize(features, dim=1) @ self.bank.features.T
+        if ids is not None:
+            similarity = similarity.masked_fill(share_an_image(ids, self.bank.ids), -math.inf)
         nearest = similarity.topk(min(k, len(self.bank)), dim=1)
         weight = ((nearest.values - nearest.values[:, :1]) / temperature).exp()
         votes = torch.zeros(len(features), self.num_classes, dtype=weight.dtype, device=weight.device)

@@ -1,7 +1,9 @@
-"""`task=predict run=DIR input=FOLDER`: classify pictures with a finished run's weights, into a CSV."""
+"""`task=predict run=DIR input=FOLDER`: classify pictures with a finished run's weights, into a CSV.
+
+`memory=FOLDER` and `memory_remove=FILE` change the memory that is read, see `predict_memory`.
+"""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -10,11 +12,12 @@ from torch import Tensor
 
 from hma_ft.assembly import Parts, restore
 from hma_ft.config.schema import Config
-from hma_ft.data.decode import decode
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.errors import UserError
+from hma_ft.hma.real_memory import NO_ID
+from hma_ft.tasks.pictures import SUFFIXES, PictureBatch, pictures_below, read_batches
+from hma_ft.tasks.predict_memory import change_memories
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 TOP = 5
 
 
@@ -24,20 +27,24 @@ def predict(config: Config) -> int:
     Pictures that can't be read are skipped and named; returns 1 if none could be read.
     """
     folder = Path(config.input or "")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = pictures_below(folder)
     if not paths:
         raise UserError(f"input={folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     _, parts = restore(config, create_accelerator(config.trainer))
     output, console = Path(config.output or "predictions.csv"), Console()
     mode = parts.method.inference_modes()[0]
     parts.evaluator.prepare_inference(mode)
+    identify, changes = change_memories(config, parts, mode)
+    for line in changes:
+        console.print(line, markup=False, soft_wrap=True)
     done, unreadable = 0, []
     with output.open("w", newline="") as file, parts.method.eval().inference(mode):
         writer = csv.writer(file)
         writer.writerow(["file", "class", "probability", *(f"top{rank}" for rank in range(1, TOP + 1))])
-        for names, images, failed in _batches(paths, parts, config.trainer.eval_batch_size):
-            unreadable += failed
-            for name, row in zip(names, _probabilities(parts, images), strict=True):
+        size = config.trainer.eval_batch_size
+        for batch in read_batches(paths, parts.eval_transform, size=size, identify=identify):
+            unreadable += batch.failed
+            for name, row in zip(batch.paths, _probabilities(parts, batch), strict=True):
                 writer.writerow([name.relative_to(folder), *_described(row, parts.splits.class_names)])
                 done += 1
     for problem in unreadable:
@@ -46,28 +53,13 @@ def predict(config: Config) -> int:
     return 0 if done else 1
 
 
-def _batches(paths: list[Path], parts: Parts, size: int) -> Iterator[tuple[list[Path], list[Tensor], list[str]]]:
-    """Names and transformed pictures, batch by batch, with the messages of those that can't be read."""
-    for start in range(0, len(paths), size):
-        names, images, failed = [], [], []
-        for path in paths[start : start + size]:
-            try:
-                images.append(parts.eval_transform(decode(path)))
-                names.append(path)
-            except UserError as error:
-                failed.append(str(error))
-        yield names, images, failed
-
-
-@torch.no_grad()
-def _probabilities(parts: Parts, images: list[Tensor]) -> Tensor:
+def _probabilities(parts: Parts, batch: PictureBatch) -> Tensor:
     """Class probabilities [B, C]."""
-    evaluator = parts.evaluator
-    if not images:
+    if not batch.images:
         return torch.empty(0, parts.method.num_classes)
-    with evaluator.accelerator.autocast():
-        features = parts.method.features(torch.stack(images).to(evaluator.accelerator.device))
-    return evaluator.classify(features.float())
+    features = parts.evaluator.features_of(torch.stack(batch.images))
+    ids = torch.tensor(batch.ids, device=features.device)
+    return parts.evaluator.classify(features, None if bool((ids == NO_ID).all()) else ids)
 
 
 def _described(probabilities: Tensor, class_names: list[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""What the memories of a finished run hold. `python -m analysis.memory --help`; docs/ATTENTION.md."""

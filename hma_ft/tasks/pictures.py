@@ -1,0 +1,54 @@
+"""Folders of pictures that belong to no data set."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from hma_ft.data.decode import decode
+from hma_ft.errors import UserError
+from hma_ft.hma.real_memory import NO_ID
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+
+
+class PictureBatch(NamedTuple):
+    """Pictures that could be read, and the messages of those that couldn't."""
+
+    paths: list[Path]
+    images: list[Tensor]  # transformed
+    ids: list[int]
+    failed: list[str]
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """All picture files below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def no_id(picture: Tensor) -> int:
+    """Of a picture that is taken for none of the training images."""
+    return NO_ID
+
+
+def read_batches(
+    paths: list[Path],
+    transform: Callable[[Tensor], Tensor],
+    *,
+    size: int,
+    identify: Callable[[Tensor], int] = no_id,
+) -> Iterator[PictureBatch]:
+    """Pictures in batches; `identify` gives the id of a decoded picture uint8 [3, H, W]."""
+    for start in range(0, len(paths), size):
+        batch = PictureBatch([], [], [], [])
+        for path in paths[start : start + size]:
+            try:
+                picture = decode(path)
+            except UserError as error:
+                batch.failed.append(str(error))
+                continue
+            batch.paths.append(path)
+            batch.images.append(transform(picture))
+            batch.ids.append(identify(picture))
+        yield batch

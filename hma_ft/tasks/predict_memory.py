@@ -1,0 +1,147 @@
+"""What `task=predict` changes in a trained memory: `memory=FOLDER` adds pictures, `memory_remove=FILE` takes some out.
+
+Every memory that the inference mode reads is changed: the real memory in each mode, the support set in mode
+`support`, the neighbours of kNN. The memory grows and shrinks; no weight changes, and nothing is saved.
+"""
+
+import difflib
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hma_ft.assembly import Parts
+from hma_ft.config.schema import Config
+from hma_ft.data.sources.base import Samples
+from hma_ft.errors import UserError
+from hma_ft.hma.bank import FeatureBank
+from hma_ft.hma.real_memory import NO_ID, RealMemory
+from hma_ft.methods.base import LabelledFeatures
+from hma_ft.tasks.pictures import no_id, pictures_below, read_batches
+
+
+def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[Tensor], int], list[str]]:
+    """Do what the configuration says; call it after `prepare_inference` and before `inference`.
+
+    Returns what tells the id of an input picture, so that a picture never reads its own row, and lines to print.
+
+    Raises:
+        UserError: a method or mode that reads no memory, a folder that is no class, a sample that is not known.
+    """
+    if config.memory is None and config.memory_remove is None:
+        return no_id, []
+    memories = parts.method.memories(mode)
+    if not memories:
+        raise UserError(
+            f"run={config.run} reads no memory of training images in its inference mode {mode}: memory and "
+            "memory_remove need a run with a real memory (method=hma), inference=support, or method=knn"
+        )
+    lines = []
+    if config.memory_remove is not None:
+        samples = named_samples(Path(config.memory_remove), parts.splits.train)
+        for name, memory in memories.items():
+            lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
+    known = _PictureIds(parts.splits.train, memories)
+    if config.memory is not None:
+        added, failed = _labelled_features(config, Path(config.memory), parts, known)
+        parts.method.add_to_memories(added, mode)
+        lines += [f"skipped: {problem}" for problem in failed]
+        lines += [
+            f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now" for name, of in memories.items()
+        ]
+    return known, lines
+
+
+def rows(memory: RealMemory | FeatureBank) -> int:
+    """How many images a memory holds."""
+    return int(memory.filled.sum()) if isinstance(memory, RealMemory) else len(memory)
+
+
+def named_samples(path: Path, train: Samples) -> Tensor:
+    """Ids [N] of the training samples that a text file names, one a line; `#` begins a comment.
+
+    A whole number is an id, the sample's place in the train split (as `python -m analysis.memory` lists it); all
+    else is a file: the path below the data set's root, or the name alone where that is unique.
+    """
+    keys = {train.key(index): index for index in range(len(train))}
+    names = Counter(Path(key).name for key in keys)
+    by_name = {Path(key).name: index for key, index in keys.items() if names[Path(key).name] == 1}
+    ids = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        sample = int(text) if text.isdecimal() else keys.get(text, by_name.get(text, NO_ID))
+        if not 0 <= sample < len(train):
+            reason = "names several samples" if names[text] > 1 else "is no sample of the train split"
+            raise UserError(
+                f"memory_remove={path}, line {number}: {text} {reason}; give an id or a path below the root"
+            )
+        ids.append(sample)
+    return torch.tensor(sorted(set(ids)), dtype=torch.int64)
+
+
+class _PictureIds:
+    """Ids of pictures by their content: of training images that a memory holds, and new ones for added pictures."""
+
+    def __init__(self, train: Samples, memories: dict[str, RealMemory | FeatureBank]) -> None:
+        held = torch.cat([memory.ids.flatten() for memory in memories.values()]).unique().tolist()
+        self.ids = {_digest(train.load(sample)): sample for sample in held if sample != NO_ID}
+        self.next_id = len(train)
+
+    def __call__(self, picture: Tensor) -> int:
+        """The id of a picture uint8 [3, H, W]; NO_ID where no memory holds it."""
+        return self.ids.get(_digest(picture), NO_ID)
+
+    def added(self, picture: Tensor) -> int:
+        """The id under which a picture is added."""
+        sample = self.ids.setdefault(_digest(picture), self.next_id)
+        self.next_id += sample == self.next_id
+        return sample
+
+
+def _digest(picture: Tensor) -> bytes:
+    return hashlib.sha256(str(tuple(picture.shape)).encode() + picture.contiguous().numpy().tobytes()).digest()
+
+
+def _labelled_features(
+    config: Config, folder: Path, parts: Parts, known: _PictureIds
+) -> tuple[LabelledFeatures, list[str]]:
+    """Features of all pictures in the class folders, by the backbone as it is; messages of unreadable ones."""
+    features, labels, ids, failed = [], [], [], []
+    for label, paths in _class_folders(folder, parts.splits.class_names):
+        for batch in read_batches(
+            paths, parts.eval_transform, size=config.trainer.eval_batch_size, identify=known.added
+        ):
+            failed += batch.failed
+            if batch.images:
+                features.append(parts.evaluator.features_of(torch.stack(batch.images)))
+                labels += [label] * len(batch.ids)
+                ids += batch.ids
+    if not features:
+        raise UserError(f"memory={folder}: none of its pictures can be read ({failed[0]})")
+    columns = (torch.tensor(column, device=features[0].device) for column in (labels, ids))
+    return LabelledFeatures(torch.cat(features), *columns), failed
+
+
+def _class_folders(folder: Path, class_names: list[str]) -> list[tuple[int, list[Path]]]:
+    """Class and pictures of each folder. UserError for what belongs to no class of the run."""
+    found = []
+    for path in pictures_below(folder):
+        if path.parent == folder:
+            raise UserError(f"memory={folder}: {path.name} lies in no class folder; put it into {folder}/CLASS/")
+    for child in sorted(child for child in folder.iterdir() if child.is_dir()):
+        if child.name not in class_names:
+            near = difflib.get_close_matches(child.name, class_names, n=1)
+            hint = f"did you mean {near[0]}? else" if near else "so"
+            raise UserError(
+                f"memory={folder}: {child.name} is no class of this run, whose linear classifier is fixed and can't "
+                f"name new classes; {hint} take the folder out"
+            )
+        found.append((class_names.index(child.name), pictures_below(child)))
+    if not any(paths for _, paths in found):
+        raise UserError(f"memory={folder} holds no pictures in class folders (CLASS/*.jpg)")
+    return found
