@@ -94,6 +94,8 @@ def agreement_png(path: Path, readings: Sequence[Reading]) -> None:
     shown = [reading for reading in readings if reading.agreement]
     figure = new_figure(1.2 + 2.4 * len(shown), 3.8)
     axes_list = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+    figures = [f for reading in shown for kinds in reading.agreement.values() for f in kinds.values()]
+    top = min(1.0, 1.15 * max(max(f.mean + f.half_width, f.chance) for f in figures))
     for axes, reading in zip(axes_list, shown, strict=True):
         for place, name in enumerate(("true", "predicted")):
             _bars(axes, place, list(reading.agreement[name].values()), f"{name} class")
@@ -101,7 +103,7 @@ def agreement_png(path: Path, readings: Sequence[Reading]) -> None:
         axes.set_xticks(range(len(kinds)), kinds)
         axes.set_title(f"{reading.source} ({reading.mode})", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, top)
     axes_list[0].set_ylabel("share of the image's class")
     handles, labels = axes_list[0].get_legend_handles_labels()
     kept = dict(zip(labels, handles, strict=True))

@@ -48,6 +48,7 @@ def rollout(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
     return patches.unflatten(1, (height, width)), 1.0 - patches.sum(1)
 
 
+@torch.no_grad()
 def block_attention(backbone: Backbone, images: Tensor) -> list[Tensor]:
     """Attention weights of every block, [B, heads, N, N] each; see `rollout` for errors."""
     seen: list[Tensor] = []

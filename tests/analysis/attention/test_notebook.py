@@ -1,0 +1,33 @@
+"""The notebook runs from its first cell to its last."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+
+@pytest.fixture
+def notebook(repository: Path) -> nbformat.NotebookNode:
+    """As it is in the repository."""
+    return nbformat.read(repository / "analysis" / "attention.ipynb", as_version=4)
+
+
+def test_it_is_kept_without_outputs(notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        assert cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None)
+
+
+@pytest.mark.slow
+def test_it_runs(
+    notebook: nbformat.NotebookNode, hma_run: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HMA_RUN", str(hma_run))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    folder = {"metadata": {"path": str(repository / "analysis")}}
+    done = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder).execute()
+    kinds = [list(output.get("data", {})) for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("text/html" in kind for kind in kinds) == 2
+    assert sum("image/png" in kind for kind in kinds) == 2
+    table = next(output for cell in done.cells for output in cell.get("outputs", []) if "text/html" in output["data"])
+    assert "synthetic" in table["data"]["text/plain"]

@@ -1,0 +1,158 @@
+"""`task=predict` with pictures added to the memory and samples taken out."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from analysis.trained import Trained, open_run
+from hma_ft.config.checks import check
+from hma_ft.config.fingerprint import fingerprint
+from hma_ft.config.schema import Config, Task
+from hma_ft.data.decode import decode
+from hma_ft.data.sources.base import FileSamples
+from hma_ft.errors import UserError
+from hma_ft.tasks.predict_memory import named_samples
+from tests.analysis.conftest import Train
+
+Predict = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def predict(repository: Path, tmp_path: Path) -> Predict:
+    """`predict(run, ...)` classifies tmp_path/input into tmp_path/out.csv."""
+
+    def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        places = [f"run={directory}", f"input={tmp_path / 'input'}", f"output={tmp_path / 'out.csv'}"]
+        command = [sys.executable, str(repository / "run.py"), "task=predict", *places, *arguments]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three noise pictures to classify, and two classes of others to add: memory/3 and memory/7."""
+    generator = torch.Generator().manual_seed(0)
+    for name in ("input/a", "input/b", "input/c", "memory/3/x", "memory/3/y", "memory/7/z"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = torch.randint(256, (8, 8, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(noise.numpy()).save(path)
+    return tmp_path
+
+
+def probabilities(folder: Path) -> list[float]:
+    with (folder / "out.csv").open() as file:
+        return [float(row["probability"]) for row in csv.DictReader(file)]
+
+
+def features(trained: Trained, folder: Path) -> Tensor:
+    images = [trained.parts.eval_transform(decode(path)) for path in sorted(folder.glob("*.png"))]
+    return trained.parts.evaluator.features_of(torch.stack(images))
+
+
+@pytest.mark.slow
+def test_added_rows_are_read_with_their_labels(hma_run: Path, pictures: Path, predict: Predict) -> None:
+    """Against the trained head whose queue is replaced by one written in one go."""
+    assert predict(hma_run).returncode == 0
+    before = probabilities(pictures)
+    result = predict(hma_run, f"memory={pictures / 'memory'}")
+    assert result.returncode == 0, result.stderr
+    assert "memory real: 3 pictures added, 43 rows now" in result.stdout
+    trained = open_run(str(hma_run), device="cpu")
+    memory, head = trained.head.real_memory, trained.head
+    added = torch.cat([features(trained, pictures / "memory" / name) for name in ("3", "7")])
+    memory.features = torch.cat([added, memory.features])  # the order of rows does not count
+    memory.labels = torch.cat([torch.tensor([3, 3, 7]), memory.labels])
+    memory.ids = torch.cat([torch.full((3, 2), -1), memory.ids])
+    memory.filled = torch.ones(43, dtype=torch.bool)
+    with torch.no_grad():
+        expected = head(features(trained, pictures / "input")).softmax(1).max(1).values
+    assert probabilities(pictures) == pytest.approx(expected.tolist(), abs=2e-6)
+    assert probabilities(pictures) != before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switches", [("method=hma",), ("method=hma", "method.hma.inference=support"), ("method=knn",)])
+def test_a_picture_does_not_read_its_own_row(
+    train: Train, hma_run: Path, pictures: Path, predict: Predict, switches: tuple[str, ...]
+) -> None:
+    small = ("method.hma.real.size=40", "method.hma.synthetic.slots=2", "method.hma.support_size=30")
+    run = hma_run if switches == ("method=hma",) else train(*switches, *(small if "knn" not in switches[0] else ()))
+    shutil.rmtree(pictures / "memory")
+    (pictures / "memory" / "5").mkdir(parents=True)
+    shutil.copy(pictures / "input" / "b.png", pictures / "memory" / "5" / "other_name.png")
+    assert predict(run).returncode == 0
+    before = probabilities(pictures)
+    result = predict(run, f"memory={pictures / 'memory'}")
+    assert result.returncode == 0, result.stderr
+    after = probabilities(pictures)
+    if "support" in str(switches):  # support rows read the added row themselves, so even b may move a little
+        assert after[1] == pytest.approx(before[1], abs=1e-2)
+    else:
+        assert after[1] == before[1]
+    assert "knn" in str(switches) or after[0] != before[0]
+
+
+@pytest.mark.slow
+def test_removed_samples_are_gone(hma_run: Path, pictures: Path, predict: Predict) -> None:
+    trained = open_run(str(hma_run), device="cpu")
+    memory, head = trained.head.real_memory, trained.head
+    gone = memory.ids[:4, 0].tolist()
+    absent = next(sample for sample in range(100) if sample not in memory.ids[:, 0].tolist())
+    (pictures / "remove.txt").write_text("# noise\n" + "\n".join(map(str, [*gone, absent])) + "\n\n")
+    result = predict(hma_run, f"memory_remove={pictures / 'remove.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert "memory real: 4 rows of 5 named samples removed" in result.stdout
+    memory.filled[:4] = False
+    with torch.no_grad():
+        expected = head(features(trained, pictures / "input")).softmax(1).max(1).values
+    assert probabilities(pictures) == pytest.approx(expected.tolist(), abs=2e-6)
+
+
+@pytest.mark.slow
+def test_what_can_not_be_added_is_one_line(train: Train, hma_run: Path, pictures: Path, predict: Predict) -> None:
+    memory = pictures / "memory"
+    head = train("method=head")
+    assert "reads no memory of training images" in predict(head, f"memory={memory}").stderr
+    (memory / "zebra").mkdir()
+    result = predict(hma_run, f"memory={memory}")
+    assert result.returncode == 2
+    assert result.stderr.count("error: ") == 1
+    assert "zebra is no class of this run, whose linear classifier is fixed" in result.stderr
+    (memory / "zebra").rmdir()
+    shutil.copy(memory / "3" / "x.png", memory / "loose.png")
+    assert "loose.png lies in no class folder" in predict(hma_run, f"memory={memory}").stderr
+
+
+def test_names_and_ids_of_samples(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg")]
+    samples = FileSamples(files, [0, 0, 1], ["a", "b"], tmp_path)
+    listing = tmp_path / "remove.txt"
+    listing.write_text("2.jpg  # by name\nb/1.jpg\n0\n0\n")
+    assert named_samples(listing, samples).tolist() == [0, 1, 2]
+    for line, problem in (("1.jpg", "names several"), ("9.jpg", "is no sample"), ("3", "is no sample")):
+        listing.write_text(f"\n{line}\n")
+        with pytest.raises(UserError, match=f"line 2: {line} {problem}"):
+            named_samples(listing, samples)
+
+
+def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
+    config = Config()
+    assert fingerprint(config) == fingerprint(Config(memory="somewhere", memory_remove="else"))
+    config.memory, config.memory_remove = str(tmp_path / "nowhere"), str(tmp_path / "nothing.txt")
+    problems = "\n".join(check(config))
+    assert "nowhere is no folder" in problems and "nothing.txt does not exist" in problems
+    assert "is read by task=predict only" in problems
+    config = Config(task=Task.predict, memory=str(tmp_path), run=str(tmp_path), input=str(tmp_path))
+    assert not [problem for problem in check(config) if problem.startswith("memory")]
