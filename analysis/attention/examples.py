@@ -92,6 +92,7 @@ def between_datapoints(trained: Trained, examples: Examples) -> BetweenDatapoint
 
 def attention_alone(trained: Trained, examples: Examples, mode: str) -> dict[str, AttentionMap]:
     """Attention of the examples in a mode in which they don't read each other."""
+    trained.parts.evaluator.prepare_inference(mode)
     with trained.parts.method.inference(mode):
         return trained.head.attention(examples.features)
 

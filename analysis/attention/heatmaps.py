@@ -84,7 +84,12 @@ def memory_png(
     _frame_own_class(upper, sorted_classes, examples.labels)
     _class_strips(upper, examples.labels, examples.classes, columns=False)
     upper.set_title(f"Attention of test images to {what} (mean of heads); framed: rows of the image's own class")
-    centres = [(float((sorted_classes == c).nonzero().float().mean()), c) for c in sorted_classes.unique().tolist()]
+    named = sorted_classes if count <= NAMES_UP_TO else examples.labels
+    centres = [
+        (float((sorted_classes == label).nonzero().float().mean()), label)
+        for label in named.unique().tolist()
+        if (sorted_classes == label).any()
+    ]
     upper.set_xticks(
         [centre for centre, _ in centres], [cut(class_names[c]) for _, c in centres], rotation=90, fontsize=7
     )

@@ -1,6 +1,7 @@
 """All figures and numbers of one run, into a folder."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from analysis.attention.heatmaps import between_png, cut, memory_png
 from analysis.attention.page import Section, write_page
 from analysis.attention.pictures import agreement_png, gallery_png, rollout_png, shares_png
 from analysis.attention.rollout import rollout
-from analysis.attention.statistics import Reading, column_classes, measure
+from analysis.attention.statistics import Figure, Reading, column_classes, measure
 from analysis.trained import Trained
 from hma_ft.errors import UserError
 from hma_ft.hma.attention_map import REAL, SUPPORT, SYNTHETIC
@@ -47,11 +48,16 @@ def numbers(readings: list[Reading]) -> list[dict[str, Any]]:
         row = {name: value for name, value in vars(reading).items() if not name.endswith("by_class")}
         row["share"] = reading.share
         row["agreement"] = {
-            name: {kind: figure._asdict() for kind, figure in kinds.items()}
+            name: {kind: _without_nan(figure) for kind, figure in kinds.items()}
             for name, kinds in reading.agreement.items()
         }
         rows.append(row)
     return rows
+
+
+def _without_nan(figure: Figure) -> dict[str, float | None]:
+    """JSON has no NaN, which is the interval of a single image."""
+    return {name: value if math.isfinite(value) else None for name, value in figure._asdict().items()}
 
 
 def _write_numbers(
@@ -68,7 +74,7 @@ def _write_numbers(
         "readings": numbers(readings),
         "galleries": {source: [asdict(entry) for entry in entries] for source, entries in found.items()},
     }
-    (folder / "numbers.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "numbers.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _shares(folder: Path, readings: list[Reading]) -> Section:
@@ -89,8 +95,8 @@ def _agreement(folder: Path, readings: list[Reading]) -> Section | None:
         "agreement.png",
         "Do images read rows of their own class?",
         "Over the test set: the share of the image's class among the K rows read most (topK) and in the attention "
-        "that the source gets (mass). The dotted line is what reading all rows evenly gives. Bars: 95 % intervals "
-        "over test images.",
+        "that the source gets (mass). Black lines: what reading all rows evenly gives. Thin bars: 95 % intervals over "
+        "test images.",
     )
 
 

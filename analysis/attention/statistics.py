@@ -150,6 +150,9 @@ def _summary(mode: str, block: str, source: str, columns: dict[str, Tensor]) -> 
     shares = columns["share"].double().mean(0).tolist()
     if "rows" not in columns:
         return Reading(mode, block, source, shares, 1.0, None, {}, None, None)
+    rows = columns["rows"].mean().item()
+    if not columns["true mass"].isfinite().any():  # a queue that was never written
+        return Reading(mode, block, source, shares, rows, None, {}, None, None)
     figures = {
         name: {
             kind: _figure(columns[f"{name} {kind}"], columns[f"{name} chance"])
@@ -158,7 +161,7 @@ def _summary(mode: str, block: str, source: str, columns: dict[str, Tensor]) -> 
         for name in ("true", "predicted")
     }
     by_class, evenly = (_mean_by_class(columns[name], columns["label"]) for name in ("by_class", "evenly"))
-    rows, effective = columns["rows"].mean().item(), columns["effective"].nanmean().item()
+    effective = columns["effective"].nanmean().item()
     return Reading(mode, block, source, shares, rows, effective, figures, by_class, evenly)
 
 

@@ -16,6 +16,7 @@ Groups, chosen by group=name:
 Tasks, chosen by task=name:
 
   train (default)           evaluate run=DIR    predict run=DIR input=FOLDER    export run=DIR
+  predict run=DIR input=FOLDER memory=FOLDER memory_remove=FILE (pictures added to the memory, samples taken out)
   prepare dataset=NAME      sync                status sweep=NAME               cancel sweep=NAME
 
 Any setting is overridden by key=value. `python run.py --cfg job` shows all of them with their values; what each means

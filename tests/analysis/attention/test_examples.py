@@ -34,7 +34,7 @@ def test_shuffling_the_batch_moves_the_weights_along(hma_run: Path) -> None:
     moved = between.by_class[:, order][:, :, order]
     torch.testing.assert_close(between.shuffled, moved, rtol=0, atol=1e-6)
     mean = between.by_class.mean(0)
-    others = [mean[i, j] for i in range(4) for j in range(4) if i != j]
+    others = [mean[i, j].item() for i in range(4) for j in range(4) if i != j]
     assert between.block_means[0, 0].item() == pytest.approx(sum(others) / 12, abs=1e-7)
     assert between.block_means[0, 1].item() == pytest.approx(mean[:4, 4:].mean().item(), abs=1e-7)
 

@@ -46,16 +46,19 @@ def test_a_page_with_every_figure(hma_run: Path, tool: Tool, tmp_path: Path) -> 
     [
         ("method.hma.datapoints=false", "method.hma.null_slot=true", "method.hma.top_k=3"),
         ("method.hma.real.size=0", "method.hma.synthetic.slots=0"),
+        ("method.hma.real.size=20", "method.hma.real.update=false"),
         ("method.hma.real.size=300", "augment.mixup_alpha=0.5", "method.hma.synthetic.slots=1"),
     ],
 )
 def test_every_kind_of_memory_is_shown(train: Train, tool: Tool, tmp_path: Path, switches: tuple[str, ...]) -> None:
-    """Without neighbours, without memories, and a queue of mixed pictures that is not full."""
+    """Without neighbours, without memories, a queue that was never written, one of mixed pictures that is not full."""
     result = tool("analysis.attention", f"run={train('method=hma_head', *switches)}", "out=found", "images=2")
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "found" / "index.html").read_text()
     assert ("between.png" in page) == ("method.hma.datapoints=false" not in switches)
-    assert ("gallery_real.png" in page) == ("method.hma.real.size=0" not in switches)
+    filled = {"method.hma.real.size=0", "method.hma.real.update=false"}.isdisjoint(switches)
+    assert ("gallery_real.png" in page) == filled
+    assert ('"real.png"' in page) == filled
 
 
 @pytest.mark.slow
