@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
 def _print(found: Sequence["Contents"], class_names: Sequence[str], show: int) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
     summary = Table("memory", "rows", "in use", "masked", "images", "steps", "norm")
@@ -62,7 +62,8 @@ def _print(found: Sequence["Contents"], class_names: Sequence[str], show: int) -
     console.print(summary, classes)
     for memory in found:
         if any(row.file for row in memory.rows):
-            table = Table("row", "id", "file", "class", "step", "norm", title=f"{memory.name}: {show} rows")
+            file = Column("file", overflow="fold")
+            table = Table("row", "id", file, "class", "step", "norm", title=f"{memory.name}: {show} rows at most")
             for row in memory.rows[:show]:
                 table.add_row(*(escape(cell) for cell in _cells(row, class_names)))
             console.print(table)
