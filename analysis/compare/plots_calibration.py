@@ -26,7 +26,9 @@ class Reliability(NamedTuple):
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
     """From the confidence [N] and correctness [N] of predictions (Guo et al., ICML 2017, section 2)."""
-    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # bins are open to the left
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    # closed to the left, as torchmetrics has them; a confidence of 1 goes to the last
+    place = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, BINS - 1)
     counts = np.bincount(place, minlength=BINS)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(place, weights=confidence, minlength=BINS) / counts

@@ -69,6 +69,22 @@ def test_reliability_agrees_with_the_calibration_error_of_runs() -> None:
     assert found.images.sum() == 500
 
 
+def test_confidences_at_the_edges_of_bins_fall_where_those_of_runs_do() -> None:
+    """Fifths are edges of 15 bins, and so is 1."""
+    top = torch.tensor([0.6, 0.6, 0.8, 0.8, 1.0, 1.0, 0.75, 0.625], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])
+    probabilities = torch.stack([top, 1 - top], dim=1)
+    found = reliability(top.numpy(), (labels == 0).numpy())
+    assert found.ece == pytest.approx(evaluate_predictions(probabilities, labels, ["a", "b"]).ece, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "place"), [(0.0, 0), (1 / 15, 1), (5 / 15, 5), (0.34, 5), (14 / 15, 14), (1.0, 14)]
+)
+def test_bins_are_closed_to_the_left(confidence: float, place: int) -> None:
+    assert reliability(np.array([confidence]), np.array([True])).images.argmax() == place
+
+
 def test_bins_of_reliability_by_hand() -> None:
     found = reliability(np.array([0.5, 0.5, 0.99, 1.0]), np.array([True, False, True, True]))
     kept = found.images > 0
