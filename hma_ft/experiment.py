@@ -1,7 +1,8 @@
 """One run: locked, recorded, continued or reported. What happens inside is in `training`."""
 
 import shutil
-from contextlib import nullcontext
+import sys
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +11,15 @@ from accelerate import Accelerator
 
 from hma_ft.config.fingerprint import fingerprint
 from hma_ft.config.frozen import run_directory
-from hma_ft.config.schema import Config
+from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
 from hma_ft.tracking.console import result_table
+from hma_ft.tracking.files import refusals_explained
 from hma_ft.tracking.lock import RunLock
+from hma_ft.tracking.mlflow_ledger import Ledger
+from hma_ft.tracking.mlflow_mirror import sync
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
 from hma_ft.tracking.result import read_result
@@ -36,7 +40,7 @@ def run(config: Config) -> Summary:
     directory = run_directory(config)
     accelerator = create_accelerator(config.trainer)
     main = accelerator.is_main_process
-    with stop_on_signals() as stop, RunLock(directory) if main else nullcontext():
+    with stop_on_signals() as stop, refusals_explained(directory), RunLock(directory) if main else nullcontext():
         if main and config.fresh:
             _clear(directory)
         accelerator.wait_for_everyone()
@@ -47,6 +51,8 @@ def run(config: Config) -> Summary:
             _run_recorded(config, accelerator, directory, stop)
         elif main:
             print("This run is finished: its record is reported. fresh=true starts it over.")
+            _complete_mlflow(directory, config.tracking)
+        accelerator.wait_for_everyone()  # rank 0 has written the result before the others read it
     result = read_result(directory)
     if main:
         result_table(result, directory, config.tracking)
@@ -66,16 +72,28 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
         train_and_test(config, accelerator, directory, record, sink, stop)
         record.update_status(state=State.finished, step=config.trainer.max_steps, message="")
     except (Interrupted, KeyboardInterrupt) as error:
-        record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")
+        with suppress(OSError):
+            record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")
         raise
     except Exception as error:
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        record.update_status(state=State.failed, message=message)
+        with suppress(OSError):  # a full disk may be what ended the run; the first error is the one to tell
+            record.update_status(state=State.failed, message=message)
         raise
     finally:
         if sink is not None:
             sink.close()
         record.close()
+
+
+def _complete_mlflow(directory: Path, tracking: TrackingConfig) -> None:
+    """Bring MLflow what a run that was killed between its end and MLflow's did not send."""
+    if not tracking.mlflow or Ledger.read(directory).complete:
+        return
+    try:
+        sync(directory, tracking)
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 def _clear(directory: Path) -> None:

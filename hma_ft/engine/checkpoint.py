@@ -50,6 +50,13 @@ def prune(directory: Path, *, kind: str, keep: int = KEPT) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def remove_later(directory: Path, *, kind: str, step: int) -> None:
+    """Remove the files of a kind that were written after `step`."""
+    for path in _newest_first(directory, kind):
+        if _step(path) > step:
+            path.unlink(missing_ok=True)
+
+
 def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
     """The newest checkpoint that is whole; None if there is none at all.
 
@@ -60,7 +67,7 @@ def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
         try:
             return load(path)
         except UserError as error:
-            warnings.warn(f"{error}; trying the one before it", stacklevel=2)
+            warnings.warn(f"{str(error).split(';')[0]}; trying the one before it", stacklevel=2)
     if paths:
         names = ", ".join(path.name for path in paths)
         raise UserError(
@@ -76,13 +83,21 @@ def load(path: Path) -> dict[str, Any]:
     if match is None or not path.is_file():
         raise UserError(f"{path} is no checkpoint of this suite, or is missing")
     if _digest(path) != match["digest"]:
-        raise UserError(f"checkpoint {path} is damaged (its checksum differs)")
+        raise UserError(
+            f"checkpoint {path} is damaged (its checksum differs); restore it, or start over with fresh=true"
+        )
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _newest_first(directory: Path, kind: str) -> list[Path]:
-    found = [(match, path) for path in directory.glob(f"{kind}-*.pt") if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found, key=lambda item: int(item[0]["step"]), reverse=True)]
+    """By step; of one step, as before and after its evaluation, by the time of writing."""
+    found = [path for path in directory.glob(f"{kind}-*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
+
+
+def _step(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    return int(match["step"]) if match else -1
 
 
 def _digest(path: Path) -> str:

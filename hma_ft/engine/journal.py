@@ -62,8 +62,6 @@ class Journal:
         self.progress.note(
             f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})"
         )
-        if self.sink is not None:
-            self.sink.push()
 
     def keep_best(self, method: Method, step: int, frozen_digest: str) -> str:
         """Save the weights that the method holds; the name of their file."""
@@ -83,6 +81,8 @@ class Journal:
             checkpoint.prune(self.checkpoints, kind="step")
             checkpoint.prune(self.checkpoints, kind="best")
             self.record.update_status(step=state.step)
+            if self.sink is not None:  # not before: rows that no checkpoint holds may be taken back
+                self.sink.push()
         self._saved_at = time.monotonic()
 
     def checkpoint_due(self) -> bool:
@@ -97,6 +97,8 @@ class Journal:
             learner.load_state_dict(content["learner"])
         if self.record is not None:
             self.record.rewind(state.rows)
+            # best weights of steps that will be done again, perhaps with another outcome
+            checkpoint.remove_later(self.checkpoints, kind="best", step=state.step)
         self._logged = (state.step, state.train_seconds)
         self._wall_before = state.wall_seconds
         return state

@@ -13,6 +13,8 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
+from hma_ft.errors import UserError
+
 ECE_BINS = 15
 # The least probability that counts in NLL: the smallest normal float32. A softmax in float32 may underflow to 0, and
 # one such image must not make the mean infinite.
@@ -53,7 +55,7 @@ class Metrics:
 def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) -> Metrics:
     """Figures from probabilities [N, C] and labels int64 [N].
 
-    Raises ValueError where shapes do not fit, there is no image, or a probability is not finite.
+    Raises ValueError where shapes do not fit or there is no image, UserError where a probability is not finite.
     """
     count, classes = _checked(probabilities, labels, class_names)
     # float64: the means over tens of thousands of images are then exact to all digits that are shown. The clamp
@@ -90,5 +92,8 @@ def _checked(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) 
         raise ValueError("no predictions to evaluate")
     bad = (~torch.isfinite(probabilities).all(dim=1)).nonzero()
     if len(bad):
-        raise ValueError(f"{len(bad)} of {len(labels)} predictions are not finite, the first is row {int(bad[0])}")
+        raise UserError(
+            f"{len(bad)} of {len(labels)} predictions are not finite, the first is row {int(bad[0])}: the weights have "
+            "diverged; lower optimizer.lr, set trainer.clip_grad_norm or use trainer.precision=fp32"
+        )
     return len(labels), len(class_names)

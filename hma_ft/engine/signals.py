@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,7 @@ from accelerate import Accelerator
 from hma_ft.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+AGAIN_SECONDS = 0.05
 
 
 class StopRequest:
@@ -60,9 +62,18 @@ class StopRequest:
         """The handler. Loader processes inherit it, and leave when their parent does."""
         if os.getpid() != self._owner:
             return
+        if _in_destructor(frame):  # what is raised there is printed and lost: the signal comes again a little later
+            threading.Timer(AGAIN_SECONDS, os.kill, (self._owner, signum)).start()
+            return
         again, self.signum = self.signum != 0, signum
         if not self._deferred or (again and signum == signal.SIGINT):  # a second Ctrl-C doesn't wait for the step
             raise Interrupted(signum)
+
+
+def _in_destructor(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager

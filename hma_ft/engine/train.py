@@ -66,6 +66,9 @@ def train(
                 journal.checkpoint(learner, state)
             if evaluates:
                 clock = time.perf_counter()
+        # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
+        if stop.agreed(learner.accelerator):
+            stop.leave_if_asked()
 
 
 def _evaluation_due(state: TrainState, config: TrainerConfig) -> bool:

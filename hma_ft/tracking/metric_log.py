@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +64,6 @@ class MetricLog:
         return max(0, len(rows) - count)
 
     def close(self) -> None:
-        """Ends appending; everything is in the file already."""
-        self._file.close()
+        """Ends appending; everything is in the file already, but for a line that the disk refused."""
+        with suppress(OSError):
+            self._file.close()

@@ -18,6 +18,7 @@ class Ledger:
     run_id: str | None = None
     parent: str | None = None  # MLflow run id of the sweep
     writer: str = ""  # the Mirror that wrote last
+    complete: bool = False  # whether MLflow has everything of a finished run
     artifacts: dict[str, str] = field(default_factory=dict)  # file: size and time of what was sent
 
     @classmethod

@@ -126,6 +126,10 @@ class Mirror:
             send_artifact(client, run_id, artifact)
             ledger.artifacts[artifact.key] = artifact.version
             ledger.write(self.directory)
+        complete = whole and content.status.state is State.finished
+        if ledger.complete != complete:
+            ledger.complete = complete
+            ledger.write(self.directory)
         return run_id
 
     def _call(self, method: Callable[..., T], *arguments: Any, **named: Any) -> T:
@@ -146,7 +150,7 @@ class Mirror:
     def _ledger(self) -> Ledger:
         ledger = Ledger.read(self.directory)
         if ledger.uri != self.uri:  # other server, other run; the uid finds the run if it was there before
-            ledger.uri, ledger.run_id, ledger.artifacts = self.uri, None, {}
+            ledger.uri, ledger.run_id, ledger.complete, ledger.artifacts = self.uri, None, False, {}
         ledger.parent = self._parent or ledger.parent
         return ledger
 

@@ -1,5 +1,6 @@
 """Checkpoints under damage, a full disk and a crash."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -73,3 +74,19 @@ def test_a_disk_that_refuses_leaves_the_one_before_intact(tmp_path: Path) -> Non
     assert len(list(tmp_path.iterdir())) == 1
     loaded = checkpoint.load_newest(tmp_path, kind="step")
     assert loaded is not None and len(loaded["w"]) == 10
+
+
+def test_best_weights_of_steps_that_are_done_again_go(tmp_path: Path) -> None:
+    for step in (10, 20, 30):
+        checkpoint.save(tmp_path, {"step": step}, kind="best", step=step)
+    checkpoint.remove_later(tmp_path, kind="best", step=20)
+    assert sorted(int(path.name.split("-")[1]) for path in tmp_path.iterdir()) == [10, 20]
+
+
+def test_of_one_step_the_later_file_is_the_newer(tmp_path: Path) -> None:
+    """A run that was stopped in an evaluation has one from before it, and one from after."""
+    for evaluated in (False, True):
+        path = checkpoint.save(tmp_path, state(10) | {"evaluated": evaluated}, kind="step", step=10)
+        os.utime(path, (1, 100 + evaluated))
+    loaded = checkpoint.load_newest(tmp_path, kind="step")
+    assert loaded is not None and loaded["evaluated"]

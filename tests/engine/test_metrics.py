@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
 
 from hma_ft.engine.metrics import evaluate_predictions
+from hma_ft.errors import UserError
 
 
 def draw(count: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,9 +84,13 @@ def test_zero_probability_of_the_true_class_gives_a_finite_nll() -> None:
     [
         (torch.ones(3, 2) / 2, torch.zeros(2, dtype=torch.int64), r"\[3, 2\] do not fit 2 labels"),
         (torch.ones(0, 2), torch.zeros(0, dtype=torch.int64), "no predictions"),
-        (torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 1]), "1 of 2 .* row 1"),
     ],
 )
 def test_refuses(probabilities: torch.Tensor, labels: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate_predictions(probabilities, labels, names(2))
+
+
+def test_refuses_what_is_not_finite() -> None:
+    with pytest.raises(UserError, match="1 of 2 .* row 1.* optimizer.lr"):
+        evaluate_predictions(torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 1]), names(2))

@@ -34,8 +34,8 @@ stop_pid() {  # pidfile
 }
 
 install() {
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  apt-get update -qq -o DPkg::Lock::Timeout=300
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends \
     slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 }
 

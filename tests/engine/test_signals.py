@@ -1,0 +1,43 @@
+"""When a signal is heard: at once, at the next point that asks, and never inside a destructor."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from hma_ft.engine.signals import stop_on_signals
+from hma_ft.errors import Interrupted
+
+
+def test_deferred_it_waits_until_it_is_asked_for() -> None:
+    with stop_on_signals() as stop:
+        with stop.deferred():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert stop.signum == signal.SIGUSR1
+            with pytest.raises(Interrupted, match="signal 10"), stop.at_once():
+                raise AssertionError("one that came before is heard at once")
+        with pytest.raises(Interrupted):
+            stop.leave_if_asked()
+
+
+def test_a_second_ctrl_c_does_not_wait_and_another_signal_does() -> None:
+    with stop_on_signals() as stop, stop.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Dying:
+    """Hit by a signal in its destructor, where an exception would be lost."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_in_a_destructor_it_is_not_lost() -> None:
+    with stop_on_signals(), pytest.raises(Interrupted):
+        Dying()
+        for _ in range(500):
+            time.sleep(0.01)
