@@ -60,19 +60,20 @@ def train_loader(
 ) -> Iterator[Batch]:
     """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
 
-    `batch_size` is that of a step over all processes; a process reads its contiguous share of the rows. Raises
-    ValueError unless processes and micro-batches divide it.
+    `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a process reads its
+    contiguous share of each: the processes together see the micro-batches of one process. Raises ValueError unless
+    processes and micro-batches divide it.
     """
     if batch_size % (world_size * micro_batches):
         raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
     size = batch_size // world_size // micro_batches
-    first = rank * size * micro_batches
 
     def chunks() -> Iterator[list[View]]:
         for step in range(start_step, start_step + num_steps):
             views = step_batch(len(samples), batch_size, seed, step)
             for micro in range(micro_batches):
-                yield views[first + micro * size : first + (micro + 1) * size]
+                first = (micro * world_size + rank) * size
+                yield views[first : first + size]
 
     return _load(_Views(samples, transform, seed), chunks(), workers)
 

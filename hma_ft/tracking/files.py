@@ -21,8 +21,8 @@ def refusals_explained(directory: Path) -> Iterator[None]:
         if error.errno not in _REFUSALS:
             raise
         raise UserError(
-            f"{error.filename or directory} can't be written ({error.strerror}); what {directory} holds is intact: make "
-            "room and give the same command again to continue"
+            f"{error.filename or directory} can't be written ({error.strerror}); what {directory} holds is intact: "
+            "make room and give the same command again to continue"
         ) from error
 
 

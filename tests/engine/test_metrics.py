@@ -92,5 +92,5 @@ def test_refuses(probabilities: torch.Tensor, labels: torch.Tensor, message: str
 
 
 def test_refuses_what_is_not_finite() -> None:
-    with pytest.raises(UserError, match="1 of 2 .* row 1.* optimizer.lr"):
+    with pytest.raises(UserError, match=r"1 of 2 .* row 1.* optimizer\.lr"):
         evaluate_predictions(torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), torch.tensor([0, 1]), names(2))

@@ -36,8 +36,12 @@ class Dying:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+def die_and_wait() -> None:
+    Dying()
+    for _ in range(500):
+        time.sleep(0.01)
+
+
 def test_in_a_destructor_it_is_not_lost() -> None:
     with stop_on_signals(), pytest.raises(Interrupted):
-        Dying()
-        for _ in range(500):
-            time.sleep(0.01)
+        die_and_wait()

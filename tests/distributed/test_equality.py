@@ -1,0 +1,58 @@
+"""N processes with b images each are one process with N * b: logits, gradients, queue and weights, to 1e-9."""
+
+import multiprocessing
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.distributed.training import BATCH, STEPS, Case, train
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+EXACT = {"rtol": 0.0, "atol": 1e-9}
+
+
+def run(world_size: int, folder: Path, case: Case) -> list[dict[str, Any]]:
+    """What each rank saw."""
+    folder.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.distributed.training"])
+    processes = [
+        context.Process(target=train, args=(rank, world_size, port, folder, case)) for rank in range(world_size)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(world_size)]
+
+
+def logits(ranks: list[dict[str, Any]]) -> list[Tensor]:
+    """Of each forward pass, all ranks' rows in their order."""
+    return [torch.cat(parts) for parts in zip(*(rank["logits"] for rank in ranks), strict=True)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [Case(), Case(mixup=True), Case(mixup=True, micro_batches=2), Case(momentum=0.0)],
+    ids=["hard labels", "mixup", "mixup in two micro-batches", "live features"],
+)
+def test_many_are_one(tmp_path: Path, case: Case) -> None:
+    (one,) = run(1, tmp_path / "one", case)
+    assert one["weights"]["head.real_memory.filled"].all()
+    assert int(one["weights"]["head.real_memory.pointer"]) == STEPS * BATCH % 40
+    idle = [g for g in one["gradients"][-1] if g.abs().max() < 1e-6]
+    assert len(idle) <= 2  # biases of the keys, to which a softmax is blind; all others take part
+    for world_size in (2, 4):
+        many = run(world_size, tmp_path / str(world_size), case)
+        torch.testing.assert_close(logits(many), one["logits"], **EXACT)
+        for rank in many:
+            for name in ("gradients", "weights", "average"):
+                torch.testing.assert_close(rank[name], one[name], **EXACT)
