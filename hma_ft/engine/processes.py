@@ -56,7 +56,8 @@ def _asked_of_accelerate() -> int:
     """--num_processes of the `accelerate launch` that started this process; 1 if there is none."""
     parent = psutil.Process().parent()
     words = [] if parent is None else parent.cmdline()
-    if "launch" not in words or not any("accelerate" in word for word in words):
+    program = " ".join(words[:4])  # python accelerate launch, accelerate-launch, python -m accelerate.commands.launch
+    if "accelerate" not in program or "launch" not in program:
         return 1
     for index, word in enumerate(words):
         flag, _, value = word.partition("=")
