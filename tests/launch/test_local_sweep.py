@@ -78,3 +78,27 @@ def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tin
     assert status["state"] == "interrupted"
     assert status["step"] > 0
     assert list(directory.glob("checkpoints/*"))
+
+
+def test_fail_fast_ends_the_others_with_their_checkpoints(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    settings = [*tiny, "method=head", "trainer.max_steps=5000", "sweep.name=fast", "hydra.launcher.jobs=2"]
+    done = run_py("-m", *settings, "optimizer.lr=0.01,1e38,0.02", "sweep.fail_fast=true")
+    assert done.returncode == 1, done.stdout
+    assert "3 of 3 trials did not finish" in done.stderr
+    assert "the loss of step" in done.stderr
+    # the one beside it is cut off wherever it stands, and the third never begins
+    assert done.stdout.splitlines()[-1] in ("1 failed, 1 continues, 1 new", "1 failed, 2 new")
+    assert len(list(tmp_path.glob("runs/sweeps/fast-*/trials/*/output.log"))) == 2
+
+
+def test_a_dry_run_tells_what_would_happen_and_changes_nothing(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    settings = [*tiny, "method=head", "trainer.max_steps=10", "sweep.name=dry"]
+    assert run_py(*settings, "seed=1").returncode == 0
+    before = sorted(tmp_path.rglob("*"))
+    done = run_py("-m", *settings, "seed=0,1", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("seed=")]
+    assert [(row[0], row[2]) for row in rows] == [("seed=0", "new"), ("seed=1", "finished")]
+    (directory,) = (tmp_path / "runs" / "digits").iterdir()
+    assert directory.name.endswith(rows[1][1][:8])  # the fingerprint
+    assert sorted(tmp_path.rglob("*")) == before

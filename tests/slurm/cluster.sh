@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# A real Slurm on this machine: two virtual nodes, accounting, no systemd. As root, on Debian or Ubuntu.
+# A real Slurm on this machine: three virtual nodes, accounting, no systemd. As root, on Debian or Ubuntu.
 #
 #   cluster.sh install     the distribution's packages (about 30 s)
 #   cluster.sh start DIR   start it with every file below DIR; returns when the nodes are idle
 #   cluster.sh stop DIR    stop it
+# Nodes n1 and n2 are in the partitions main and high, which preempts main; n3 is in the partition apart.
 # After `start`, export SLURM_CONF=DIR/slurm.conf. CLUSTER_PORT is the first of five TCP ports.
 set -euo pipefail
 
 PORT=${CLUSTER_PORT:-16900}
-NODES=2
+NODES=3
 HOST=$(hostname -s 2>/dev/null || cat /proc/sys/kernel/hostname)
 PATH=$PATH:/usr/sbin:/sbin
 TAG="# a virtual node of tests/slurm/cluster.sh"
@@ -98,8 +99,9 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((PORT + 1))
 AccountingStoragePass=$BASE/munge/munge.socket
 NodeName=n[1-$NODES] NodeHostname=$HOST NodeAddr=127.0.0.1 Port=[$((PORT + 2))-$((PORT + 1 + NODES))] CPUs=2 RealMemory=$memory State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
-PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=main Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=high Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=apart Nodes=n3 MaxTime=INFINITE State=UP PreemptMode=OFF
 CONF
 }
 
@@ -123,11 +125,11 @@ start_accounting() {
   sacctmgr -i -Q add cluster local >/dev/null  # slurmctld may only register with a cluster that the database knows
 }
 
-all_idle() { [ "$(timeout 5 sinfo -h -p main -o '%D' -t idle 2>/dev/null | awk '{s += $1} END {print s + 0}')" = $NODES ]; }
+all_idle() { [ "$(timeout 5 sinfo -h -p main,apart -o '%D' -t idle 2>/dev/null | awk '{s += $1} END {print s + 0}')" = $NODES ]; }
 
 start() {
   [ "$(id -u)" = 0 ] || die "run it as root"
-  mkdir -p "$BASE"/{munge,state,spool/n1,spool/n2,run,log,mysql}
+  mkdir -p "$BASE"/{munge,state,spool/n1,spool/n2,spool/n3,run,log,mysql}
   chmod 755 "$BASE" "$BASE"/{munge,state,spool,run,log}; chmod 700 "$BASE/mysql"
   write_config
   for i in $(seq $NODES); do  # torch connects to the first node by its name

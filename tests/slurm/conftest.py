@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).with_name("cluster.sh")
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two virtual nodes of two CPUs; SLURM_CONF points at them."""
+    """Three virtual nodes of two CPUs; SLURM_CONF points at them."""
     if shutil.which("slurmctld", path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None:
         pytest.skip(f"needs Slurm: as root, {SCRIPT} install")
     if os.geteuid() != 0:
