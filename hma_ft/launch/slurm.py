@@ -31,7 +31,8 @@ class SlurmBackend(Backend):
         self.options = options
 
     def demand(self) -> dict[str, str]:
-        return {k: str(v) for k, v in self._sbatch_options().items() if v is not None}
+        asked = self._sbatch_options() | self.options.sbatch
+        return {k: str(v) for k, v in asked.items() if v is not None}
 
     def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
         from submitit import SlurmExecutor

@@ -44,7 +44,9 @@ def test_slots_share_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_impossible_slurm_options_are_refused() -> None:
     with pytest.raises(UserError, match=r"hydra.launcher.nodes=0"):
         SlurmBackend(SlurmOptions(nodes=0)).demand()
-    assert SlurmBackend(SlurmOptions(memory_gb=1.5, gpus=2)).demand()["mem"] == "1536M"
+    demand = SlurmBackend(SlurmOptions(memory_gb=1.5, gpus=2, sbatch={"exclude": "n7"})).demand()
+    assert (demand["mem"], demand["gpus_per_node"], demand["exclude"]) == ("1536M", "2", "n7")
+    assert "partition" not in demand
 
 
 def test_pieces_of_a_trial_are_counted_and_a_standstill_noticed(tmp_path: Path) -> None:

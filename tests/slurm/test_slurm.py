@@ -85,11 +85,11 @@ def assert_same_run(directory: Path, reference: Path) -> None:
 
 
 def test_an_array_and_then_only_what_is_new(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    arguments = [*SLURM, *tiny, "trainer.max_steps=20", "sweep.name=array"]
+    arguments = [*SLURM, *tiny, "trainer.max_steps=20", "sweep.name=array", "+hydra.launcher.sbatch={comment: mine}"]
     dry = run_py(*arguments, "seed=0,1", "sweep.dry_run=true")
     assert dry.returncode == 0, dry.stderr
     assert "2 new" in dry.stdout
-    assert "time=30, nodes=1, ntasks_per_node=1, cpus_per_task=1" in dry.stdout
+    assert "time=30, nodes=1, ntasks_per_node=1, cpus_per_task=1, comment=mine" in dry.stdout
     assert not list(tmp_path.glob("runs/sweeps/*/sweep.json"))
     assert slurm("squeue", "--noheader", "--name", "hma-array") == ""
 
@@ -97,6 +97,8 @@ def test_an_array_and_then_only_what_is_new(run_py: RunPy, tiny: list[str], tmp_
     assert first.returncode == 0, first.stdout + first.stderr
     submission = json.loads(next(tmp_path.glob("runs/sweeps/*/submissions/001/submission.json")).read_text())
     jobs = list(submission["jobs"].values())
+    (script,) = tmp_path.glob("runs/sweeps/*/submissions/001/*.sh")
+    assert "#SBATCH --comment=mine" in script.read_text()
     assert [job.split("_")[1] for job in jobs] == ["0", "1"]
     until(lambda: slurm("sacct", "-nPX", "-o", "State", "-j", jobs[0].split("_")[0]).split() == ["COMPLETED"] * 2)
 
