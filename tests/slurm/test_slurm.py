@@ -201,6 +201,6 @@ def test_a_limit_shorter_than_the_run_ends_in_as_many_pieces_as_it_takes(limited
     until(lambda: list(limited.glob("runs/digits/*/result.json")), seconds=600)
     (directory,) = run_directories(limited)
     trial = json.loads(next(limited.glob("runs/sweeps/*/trials/*/status.json")).read_text())
-    assert trial["pieces"] == status(directory)["starts"] >= 3
+    assert trial["pieces"] >= status(directory)["starts"] >= 3  # a piece may end before the run begins in it
     rows = [json.loads(line)["step"] for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert rows == sorted(rows)
