@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hma_ft.config.schema import TrackingConfig
+from hma_ft.tracking.mlflow_content import points, read_content, result_points
+from hma_ft.tracking.mlflow_store import connect, tracking_uri
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAX_STEPS, EVAL_EVERY = 24, 6
 SETTINGS = [
@@ -135,3 +139,15 @@ def _tensors(node: Any, name: str) -> list[tuple[str, torch.Tensor]]:
 def _results(run: RealRun) -> dict[str, Any]:
     result = json.loads((run.directory / "result.json").read_text())
     return {key: value for key, value in result.items() if not key.startswith(("time/", "memory/"))}
+
+
+def assert_once_in_mlflow(directory: Path) -> None:
+    """One run, finished, with every point of the record and no other, each once."""
+    client = connect(tracking_uri(TrackingConfig(), directory))
+    experiment = client.get_experiment_by_name("hma-digits")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    content = read_content(directory)
+    stored = [(key, m.step) for key in run.data.metrics for m in client.get_metric_history(run.info.run_id, key)]
+    assert sorted(stored) == sorted(set(points(content.rows)) | set(result_points(content)))
+    assert run.info.status == "FINISHED"

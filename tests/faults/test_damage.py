@@ -11,7 +11,7 @@ import pytest
 
 from hma_ft.data.order import step_batch
 from hma_ft.tracking.metric_log import read_rows
-from tests.faults.real_runs import RealRun, assert_same_outcome, wait_for
+from tests.faults.real_runs import RealRun, assert_once_in_mlflow, assert_same_outcome, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -121,7 +121,9 @@ def test_one_process_a_run_and_a_dead_one_is_followed(half_way: RealRun, finishe
     assert half_way.status["state"] == "running"  # so it was; nobody could write anything else
     half_way.finish("trainer.workers=2")
     assert_same_outcome(half_way, finished)
-    assert "This run is finished" in half_way.finish()
+    # killed, as it were, between its own end and MLflow's
+    assert "This run is finished" in half_way.finish("tracking.mlflow=true")
+    assert_once_in_mlflow(half_way.directory)
 
 
 def test_a_loss_that_is_not_finite_names_its_step_and_images(tmp_path: Path) -> None:

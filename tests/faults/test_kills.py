@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hma_ft.config.schema import TrackingConfig
-from hma_ft.tracking.mlflow_content import points, read_content, result_points
-from hma_ft.tracking.mlflow_store import connect, tracking_uri
-from tests.faults.real_runs import EVAL_EVERY, MAX_STEPS, RealRun, assert_same_outcome, wait_for
+from tests.faults.real_runs import EVAL_EVERY, MAX_STEPS, RealRun, assert_once_in_mlflow, assert_same_outcome, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -85,15 +82,3 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path, capsys: pyte
     assert killed.total() >= AT_LEAST
     assert min(killed[phase] for phase in PHASES) >= 1
     assert_once_in_mlflow(cut[TRACKED].directory)
-
-
-def assert_once_in_mlflow(directory: Path) -> None:
-    """One run, finished, with every point of the record and no other, each once."""
-    client = connect(tracking_uri(TrackingConfig(), directory))
-    experiment = client.get_experiment_by_name("hma-digits")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
-    content = read_content(directory)
-    stored = [(key, m.step) for key in run.data.metrics for m in client.get_metric_history(run.info.run_id, key)]
-    assert sorted(stored) == sorted(set(points(content.rows)) | set(result_points(content)))
-    assert run.info.status == "FINISHED"
