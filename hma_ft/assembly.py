@@ -1,12 +1,10 @@
 """The parts of a run, put together from its configuration: data, backbone, method, evaluator."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
@@ -34,7 +32,7 @@ class Parts:
     splits: Splits
     method: Method
     evaluator: Evaluator
-    eval_transform: Callable[[Tensor], Tensor]
+    eval_transform: EvalTransform
     view_store: FeatureStore | None  # features of training views, where they are shared between runs
 
     @property

@@ -65,7 +65,8 @@ def _append(block: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Forward pre-hook: [B, N, D] becomes [B, N + number, D]."""
     sequence, *others = inputs
     tokens = getattr(block, PARAMETER).to(sequence.dtype)
-    return torch.cat([sequence, tokens.expand(len(sequence), -1, -1)], dim=1), *others
+    # not len(): torch.export would fix the batch to the size of its example
+    return torch.cat([sequence, tokens.expand(sequence.shape[0], -1, -1)], dim=1), *others
 
 
 def _drop(block: nn.Module, inputs: tuple[Any, ...], output: Tensor, *, number: int) -> Tensor:

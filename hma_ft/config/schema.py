@@ -281,11 +281,11 @@ class Config:
     seed: int = 0
     runs_dir: str = "runs"
     fresh: bool = False  # start over a run that exists
-    run: str | None = None  # run directory, of evaluate and predict
+    run: str | None = None  # run directory, of evaluate, predict and export
     input: str | None = None  # folder of pictures, of predict
     memory: str | None = None  # FOLDER/CLASS/pictures that predict adds to the memory it reads, without training
     memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
-    output: str | None = None  # CSV file, of predict; null: predictions.csv in the current folder
+    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export)
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

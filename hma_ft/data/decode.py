@@ -1,5 +1,6 @@
 """A picture file as uint8 RGB, whatever it holds."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,23 @@ def decode(path: Path) -> Tensor:
         raise UserError(
             f"{path} can't be read ({error.strerror}): restore it or take it out of the data set"
         ) from error
+    return decode_content(content, str(path))
+
+
+def decode_content(content: bytes, name: str) -> Tensor:
+    """uint8 [3, H, W] of a picture file that was read already; errors call it `name`."""
     if content.startswith(_JPEG) and _is_whole(content):
         try:
             return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
         except RuntimeError:
             pass  # CMYK and other rare kinds, which PIL knows
     try:
-        with Image.open(path) as picture:
+        with Image.open(BytesIO(content)) as picture:
             picture.load()
             return from_pil(picture)
     except _UNREADABLE as error:
         raise UserError(
-            f"{path} is no readable picture ({error}): replace it or take it out of the data set"
+            f"{name} is no readable picture ({error}): replace it or take it out of the data set"
         ) from error
 
 

@@ -52,14 +52,21 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Resize and centre crop, to the pixel sizes of timm's own (which rounds the resized side down)."""
+    """Resize and centre crop, to the pixel sizes of timm's own (which rounds the resized side down).
+
+    Attributes:
+        image_size: pixels a side, after the crop.
+        resized_side: pixels of the short side, before it.
+        interpolation: the filter's name.
+    """
 
     def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str) -> None:
+        self.image_size = image_size
+        self.resized_side = math.floor(image_size / crop_ratio)
+        self.interpolation = interpolation
         self.steps = v2.Compose(
             [
-                v2.Resize(
-                    math.floor(image_size / crop_ratio), interpolation=InterpolationMode(interpolation), antialias=True
-                ),
+                v2.Resize(self.resized_side, interpolation=InterpolationMode(interpolation), antialias=True),
                 v2.CenterCrop(image_size),
             ]
         )

@@ -29,5 +29,6 @@ class LabelTable(nn.Module):
 
     def attach(self, features: Tensor, labels: Tensor | None) -> Tensor:
         """Features [N, D] with the embedding of their labels (None: unknown) -> rows [N, D + L]."""
-        embedded = self.unknown.expand(len(features), -1) if labels is None else self(labels)
+        # not len(): torch.export would fix the batch to the size of its example
+        embedded = self.unknown.expand(features.shape[0], -1) if labels is None else self(labels)
         return torch.cat([features, embedded.to(features.dtype)], dim=-1)

@@ -111,6 +111,13 @@ class Method(nn.Module, ABC):
         """Append labelled images to every memory that the mode reads, without training."""
         raise NotImplementedError(f"{type(self).__name__} has no memory")
 
+    def linear_classifier(self) -> nn.Linear | None:
+        """The layer that alone turns features into logits; None where there is more to it.
+
+        With it, and no more in the backbone than timm knows, plain timm holds the whole model.
+        """
+        return None
+
     def parameter_counts(self) -> tuple[int, int]:
         """Trainable and all parameters of the model that predicts."""
         counted = [p for name, p in self.named_parameters() if not name.startswith(self.training_only)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MethodConfig
@@ -37,6 +37,10 @@ class HMA(Method):
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] and sample ids [B] or [B, 2] -> logits [B, C]."""
         return self.head(features, ids)
+
+    def linear_classifier(self) -> nn.Linear | None:
+        """The head's, where it has neither a memory nor attention between datapoints."""
+        return self.head.classifier if self.head.labels is None else None
 
     @torch.no_grad()
     def observe(self, step: list[Observation]) -> None:

@@ -5,6 +5,8 @@ Cosine similarity, votes weighted by exp(similarity / temperature) (Wu et al., C
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -31,6 +33,7 @@ class KNN(Method):
         self.choices = list(itertools.product(config.options["k"], config.options["temperature"]))
         self.register_buffer("k", torch.tensor(self.choices[0][0]))
         self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
+        self._held: tuple[int, float] | None = None  # k and temperature as numbers, read from the device once
 
     def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
         """Store the training features and choose k and temperature."""
@@ -47,7 +50,16 @@ class KNN(Method):
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> log-probabilities [B, C]; an image with an id is no neighbour of its own."""
-        return self._vote(features, ids, int(self.k), float(self.temperature))
+        return self._vote(features, ids, *(self._held or (int(self.k), float(self.temperature))))
+
+    @contextmanager
+    def inference(self, mode: str) -> Iterator[None]:
+        """Predict with k and temperature as they are now."""
+        self._held = (int(self.k), float(self.temperature))
+        try:
+            yield
+        finally:
+            self._held = None
 
     def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
         """The neighbours."""
@@ -63,7 +75,7 @@ class KNN(Method):
             similarity = similarity.masked_fill(share_an_image(ids, self.bank.ids), -math.inf)
         nearest = similarity.topk(min(k, len(self.bank)), dim=1)
         weight = ((nearest.values - nearest.values[:, :1]) / temperature).exp()
-        votes = torch.zeros(len(features), self.num_classes, dtype=weight.dtype, device=weight.device)
+        votes = torch.zeros(features.shape[0], self.num_classes, dtype=weight.dtype, device=weight.device)
         votes.scatter_add_(1, self.bank.labels[nearest.indices], weight)
         share = votes / votes.sum(1, keepdim=True) + FLOOR
         return (share / share.sum(1, keepdim=True)).log()

@@ -20,3 +20,7 @@ class Linear(Method):
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> logits [B, C]."""
         return self.head(features)
+
+    def linear_classifier(self) -> nn.Linear:
+        """The head."""
+        return self.head

@@ -1,0 +1,27 @@
+"""How a picture becomes the model's input, as numbers that another program can follow."""
+
+from typing import Any
+
+from hma_ft.backbone.backbone import Backbone
+from hma_ft.data.transforms import EvalTransform
+
+
+def preparation(backbone: Backbone, transform: EvalTransform) -> dict[str, Any]:
+    """Sizes in pixels; mean and std for values of 0..1."""
+    return {
+        "resize_short_side": transform.resized_side,
+        "interpolation": transform.interpolation,
+        "centre_crop": transform.image_size,
+        "mean": rounded(backbone.mean.flatten().tolist()),
+        "std": rounded(backbone.std.flatten().tolist()),
+    }
+
+
+def crop_ratio(image_size: int, resized_side: int) -> float:
+    """Ratio that leads to these pixels, though the resized side is rounded down: hence half a pixel more."""
+    return 1.0 if resized_side == image_size else image_size / (resized_side + 0.5)
+
+
+def rounded(values: list[float]) -> list[float]:
+    """The decimals that a float32 came from: 0.485, and not 0.48500001430511475."""
+    return [float(f"{value:.7g}") for value in values]

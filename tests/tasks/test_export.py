@@ -1,0 +1,188 @@
+"""`task=export` of real small runs, read back by plain timm, by onnxruntime, and by our own loader."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import timm
+import torch
+import yaml
+from scipy.stats import norm
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+
+from hma_ft.backbone.create import create_backbone
+from hma_ft.config.schema import Config, ModelConfig, TokensConfig
+from hma_ft.data.transforms import EvalTransform
+from hma_ft.errors import UserError
+from hma_ft.export import onnx_graph
+from hma_ft.export.intervals import intervals
+from hma_ft.export.own_layout import load_own_layout
+from hma_ft.export.timm_layout import timm_difference, write_timm_layout
+from hma_ft.methods.linear import Linear
+from hma_ft.tasks.export import export
+
+Exported = tuple[Path, Path, str]  # run directory, folder, what was printed
+
+
+def pictures() -> Tensor:
+    """uint8 [40, 3, 16, 16]: the digits, prepared without the suite."""
+    grey = torch.from_numpy(load_digits().images[:40] * (255 / 16)).round().to(torch.uint8)
+    return v2.Resize(16, interpolation=InterpolationMode.BICUBIC, antialias=True)(grey[:, None].expand(-1, 3, -1, -1))
+
+
+@pytest.fixture
+def exported(run_py: Callable, tmp_path: Path, tiny: list[str]) -> Callable[..., Exported]:
+    """Train a method and export it."""
+
+    def make(*arguments: str) -> Exported:
+        train = run_py(*arguments, *tiny, "trainer.max_steps=20", "scheduler.warmup_steps=2")
+        assert train.returncode == 0, train.stderr
+        (run,) = (tmp_path / "runs" / "digits").iterdir()
+        done = run_py("task=export", f"run={run}", "trainer.workers=0")
+        assert done.returncode == 0, done.stderr + done.stdout
+        return run, run / "export", done.stdout
+
+    return make
+
+
+def onnx_logits(path: Path, images: Tensor) -> np.ndarray:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"images": images.numpy()})[
+        0
+    ]
+
+
+def recorded_logits_agree(run: Path, path: Path, name: str) -> None:
+    """The graph's probabilities are those that the run recorded for its test split."""
+    digits = load_digits()
+    with np.load(run / name) as recorded:
+        ids, labels, expected = recorded["ids"], recorded["labels"], recorded["probabilities"]
+    from hma_ft.data.sources.digits import Digits
+
+    test = Digits(Path(), {}).splits()["test"]
+    assert len(digits.target) > len(ids) == len(test)
+    transform = EvalTransform(16, crop_ratio=1.0, interpolation="bicubic")
+    images = torch.stack([transform(test.load(int(i))) for i in ids])
+    assert (test.labels[torch.from_numpy(ids)].numpy() == labels).all()
+    found = torch.from_numpy(onnx_logits(path, images)).softmax(1).numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_linear_head_loads_in_plain_timm(exported: Callable[..., Exported]) -> None:
+    run, folder, printed = exported("method=full")
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    data = timm.data.resolve_model_data_config(model)
+    assert data["input_size"] == (3, 16, 16) and data["crop_pct"] == 1.0 and data["mean"] == (0.5, 0.5, 0.5)
+    assert model.pretrained_cfg["label_names"] == [str(digit) for digit in range(10)]
+    images = pictures()
+    mean, std = (torch.tensor(data[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
+    with torch.no_grad():
+        logits = model((images / 255 - mean) / std).numpy()
+    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", images), logits, atol=1e-5)
+    recorded_logits_agree(run, folder / "model.onnx", "predictions.npz")
+    assert "logits differ by at most" in printed
+    by_path = timm.create_model(
+        "vit_tiny_patch16_224",
+        **json.loads((folder / "config.json").read_text())["model_args"],
+        num_classes=10,
+        checkpoint_path=folder / "model.safetensors",
+    ).eval()
+    with torch.no_grad():
+        assert torch.equal(by_path((images / 255 - mean) / std), torch.from_numpy(logits))
+
+
+@pytest.mark.slow
+def test_hma_exports_alone_and_support(exported: Callable[..., Exported]) -> None:
+    run, folder, printed = exported("method=hma", "method.hma.real.size=40")
+    images = pictures()
+    alone = onnx_logits(folder / "model_alone.onnx", images)
+    recorded_logits_agree(run, folder / "model_alone.onnx", "predictions.npz")
+    recorded_logits_agree(run, folder / "model_support.onnx", "predictions_support.npz")
+    one_by_one = np.concatenate([onnx_logits(folder / "model_alone.onnx", image[None]) for image in images[:5]])
+    np.testing.assert_allclose(one_by_one, alone[:5], atol=1e-5)  # whoever else is in the batch
+    loaded = load_own_layout(folder)
+    assert loaded.class_names == [str(digit) for digit in range(10)]
+    for mode in ("alone", "support"):  # the support set came along
+        with torch.no_grad(), loaded.method.inference(mode):
+            logits = loaded.method(images).logits.numpy()
+        np.testing.assert_allclose(logits, onnx_logits(folder / f"model_{mode}.onnx", images), atol=1e-5)
+    card = (folder / "README.md").read_text()
+    assert "timm alone cannot hold this model" in card and "features of training pictures" in card
+    assert "cannot hold this method" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tokens_prop", "knn"])
+def test_other_methods_load_without_data(exported: Callable[..., Exported], method: str) -> None:
+    run, folder, _ = exported(f"method={method}")
+    recorded_logits_agree(run, folder / "model.onnx", "predictions.npz")
+    loaded = load_own_layout(folder)
+    with torch.no_grad():
+        logits = loaded.method(pictures()).logits.numpy()
+    np.testing.assert_allclose(logits, onnx_logits(folder / "model.onnx", pictures()), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_card_says_what_the_record_says(exported: Callable[..., Exported]) -> None:
+    run, folder, _ = exported("method=head")
+    card = (folder / "README.md").read_text()
+    result = json.loads((run / "result.json").read_text())
+    _, front, body = card.split("---\n", 2)
+    assert yaml.safe_load(front)["library_name"] == "timm"
+    assert f"{result['test/top1']:.2%} [" in body and f"{result['test/ece']:.4f}" in body
+    assert f"{result['params/trainable']:,} trainable of {result['params/total']:,}" in body
+    assert json.loads((run / "env.json").read_text())["command"] in body
+    assert f"torch {torch.__version__.split('+')[0]}" in body
+
+
+def test_wilson_interval_is_the_textbook_formula(tmp_path: Path) -> None:
+    probabilities = np.full((200, 4), 0.1, dtype=np.float32)
+    probabilities[:, 1] = 0.7
+    labels = np.where(np.arange(200) < 130, 1, 2)
+    np.savez(tmp_path / "p.npz", labels=labels, probabilities=probabilities)
+    found, n, p, z = intervals(tmp_path / "p.npz"), 200, 0.65, norm.ppf(0.975)
+    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert found["top1"] == pytest.approx((p, (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)))
+    nats = -np.log(np.where(labels == 1, 0.7, 0.1))
+    error = nats.std() / np.sqrt(n)
+    assert found["nll"] == pytest.approx(
+        (nats.mean(), nats.mean() - z * error, nats.mean() + z * error), abs=0.3 * error
+    )
+    assert found["mean_per_class"].value == 0.5
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deit_tiny_distilled_patch16_224.fb_in1k", "vit_small_patch14_reg4_dinov2.lvd142m", "beit_base_patch16_224"],
+)
+def test_timm_layout_of_other_architectures(tmp_path: Path, name: str) -> None:
+    """Two classifiers, registers and interpolated positions, average pooling: the logits stay."""
+    torch.manual_seed(0)
+    side = 56
+    config = ModelConfig(name=name, pretrained=False, options={"depth": 2, "embed_dim": 48, "num_heads": 4})
+    backbone = create_backbone(config, image_size=side, tokens=TokensConfig())
+    method = Linear(backbone, 7, Config().method, False)
+    transform = EvalTransform(side, crop_ratio=backbone.crop_ratio, interpolation=backbone.interpolation)
+    names = [f"class {i}" for i in range(7)]
+    if side % backbone.vit.patch_embed.patch_size[0]:
+        pytest.skip("patches do not tile the picture")
+    write_timm_layout(tmp_path, method, model=config, transform=transform, class_names=names)
+    images = torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8)
+    assert timm_difference(tmp_path, method, images) < 1e-6
+    steps = timm.data.create_transform(**timm.data.resolve_model_data_config(_created(tmp_path))).transforms
+    assert steps[0].size == transform.resized_side and tuple(steps[1].size) == (side, side)
+
+
+def _created(folder: Path) -> torch.nn.Module:
+    return timm.create_model(f"local-dir:{folder}", pretrained=True)
+
+
+def test_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "PACKAGES", ("onnx", "no_such_package"))
+    with pytest.raises(UserError, match=r"needs no_such_package: pip install .*\.\[export\]"):
+        export(Config(run="."))
