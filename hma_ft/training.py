@@ -61,6 +61,10 @@ def train_and_test(
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    if record is not None and config.tracking.mlflow and config.tracking.log_weights:
+        from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
+
+        write_mlflow_model(directory, parts, config)
 
 
 def _train(

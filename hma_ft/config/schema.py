@@ -259,7 +259,7 @@ class TrackingConfig:
     mlflow: bool = True
     uri: str | None = None  # null: sqlite beside the runs
     experiment: str = "hma-${dataset.name}"
-    log_weights: bool = False  # the best weights as an MLflow artifact
+    log_weights: bool = False  # the best weights as an MLflow model, which `mlflow models serve` serves
     system_metrics: bool = False
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import yaml
 
-from hma_ft.config.schema import Config, TrackingConfig
+from hma_ft.config.schema import Config, Device, TrackingConfig
 from hma_ft.errors import UserError
 from hma_ft.tracking.lock import is_held
+from hma_ft.tracking.mlflow_artifacts import MODEL
 from hma_ft.tracking.mlflow_mirror import short
 from hma_ft.tracking.mlflow_mirror import sync as bring_up_to_date
 from hma_ft.tracking.mlflow_store import connect, tracking_uri
-from hma_ft.tracking.status import read_status
+from hma_ft.tracking.status import State, read_status
 
 
 def sync(config: Config) -> int:
@@ -32,6 +33,8 @@ def sync(config: Config) -> int:
             if uri not in reached:
                 _require_answer(uri)
                 reached.add(uri)
+            if tracking.log_weights:
+                _provide_model(directory, config)
             bring_up_to_date(directory, tracking)
             print(f"synced   {directory}")
         except UnreachableError:
@@ -60,6 +63,23 @@ def _runs(runs_dir: Path) -> list[Path]:
     if not found:
         raise UserError(f"there are no runs in runs_dir={runs_dir}; give the folder that holds them, or run=DIR")
     return found
+
+
+def _provide_model(directory: Path, command: Config) -> None:
+    """The folder that `mlflow models serve` reads, of a finished run that did not write it."""
+    status = read_status(directory)
+    if (directory / MODEL).exists() or status is None or status.state is not State.finished:
+        return
+    from hma_ft.assembly import restore  # torch comes with it
+    from hma_ft.engine.processes import create_accelerator
+    from hma_ft.serving.mlflow_model import write_mlflow_model
+
+    trainer = dataclasses.replace(command.trainer, device=Device.cpu)
+    run_config, parts = restore(
+        dataclasses.replace(command, run=str(directory), trainer=trainer), create_accelerator(trainer)
+    )
+    parts.evaluator.prepare_inference(parts.method.inference_modes()[0])
+    write_mlflow_model(directory, parts, run_config)
 
 
 def _tracking(directory: Path, command: TrackingConfig) -> TrackingConfig:

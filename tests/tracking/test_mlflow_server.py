@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.errors import UserError
 from hma_ft.tasks.sync import sync as sync_task
+from hma_ft.tracking.mlflow_artifacts import MODEL
 from hma_ft.tracking.mlflow_content import points, read_content, result_points
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.mlflow_store import connect
@@ -110,13 +111,13 @@ def test_server_that_hangs_is_not_waited_for_and_the_end_of_the_run_catches_up(
     assert train(record, sink, range(20, 40)) < 0.5
     wait_until(lambda: messages(caplog, "no answer in time") == 1, sink)
     server.signal(signal.SIGCONT)  # which may carry out requests that were given up
-    (directory / "checkpoints").mkdir()
-    (directory / "checkpoints" / "best-00000010-0123456789abcdef.pt").write_bytes(b"0" * 3_000_000)
+    (directory / MODEL / "data").mkdir(parents=True)
+    (directory / MODEL / "data" / "model.safetensors").write_bytes(b"0" * 3_000_000)
     done, _ = finish(record, sink, 40)
     assert done
     assert assert_same_points(server, "hangs", directory) == "FINISHED"
-    files = connect(server.uri).list_artifacts(str(record.status.mlflow_run), "checkpoints")
-    assert [(f.path, f.file_size) for f in files] == [("checkpoints/best-00000010-0123456789abcdef.pt", 3_000_000)]
+    files = connect(server.uri).list_artifacts(str(record.status.mlflow_run), "model/data")
+    assert [(f.path, f.file_size) for f in files] == [("model/data/model.safetensors", 3_000_000)]
 
 
 def test_server_that_hangs_at_the_very_end_costs_seconds(directory: Path, config: dict, server: Server) -> None:

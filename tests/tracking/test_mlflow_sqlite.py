@@ -15,6 +15,7 @@ from mlflow.entities import Metric, Run
 from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.tasks.sync import sync as sync_task
 from hma_ft.tracking.lock import RunLock
+from hma_ft.tracking.mlflow_artifacts import MODEL
 from hma_ft.tracking.mlflow_content import points, read_content, result_points
 from hma_ft.tracking.mlflow_ledger import Ledger
 from hma_ft.tracking.mlflow_mirror import sync
@@ -83,10 +84,8 @@ def test_finished_run_is_all_there_and_a_second_sync_changes_nothing(record: Run
     log(record, range(1, 1201))  # more than one batch
     record.log_metrics(1201, {"train/loss": math.nan, "val/nll": math.inf})
     record.write_data({"train": 1880, "digest": "d" * 64})
-    checkpoints = directory / "checkpoints"
-    checkpoints.mkdir()
-    for step in (100, 200):
-        (checkpoints / f"best-{step:08d}-0123456789abcdef.pt").write_bytes(b"weights")
+    (directory / MODEL).mkdir()
+    (directory / MODEL / "MLmodel").write_bytes(b"model")
     finish(record, 1201)
     run_id = sync(directory, TRACKING)
     client = client_of(directory)
@@ -107,8 +106,8 @@ def test_finished_run_is_all_there_and_a_second_sync_changes_nothing(record: Run
     assert again.info.end_time == run.info.end_time and again.data.tags == run.data.tags
 
     sync(directory, TrackingConfig(experiment="hma-dtd", log_weights=True))
-    (weights,) = client.list_artifacts(run_id, "checkpoints")
-    assert weights.path == "checkpoints/best-00000200-0123456789abcdef.pt"
+    (weights,) = client.list_artifacts(run_id, "model")
+    assert weights.path == "model/MLmodel"
 
 
 def test_lost_bookkeeping_doubles_nothing(record: RunRecord, directory: Path) -> None:

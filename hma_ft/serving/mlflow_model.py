@@ -1,0 +1,135 @@
+"""A trained method as an MLflow model: `mlflow models serve` answers a picture with class probabilities.
+
+The folder is complete: weights, configuration and this package, so that it is served where neither the run directory
+nor the data set is. Column `image` of the input holds the base64 text of a picture file of any kind that `decode`
+reads; a row of the answer has `class`, `probability` and `probabilities` by class name.
+"""
+
+import base64
+import binascii
+import importlib.metadata
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hma_ft.config.schema import Config
+from hma_ft.data.decode import decode_content
+from hma_ft.errors import UserError
+from hma_ft.export.own_layout import Loaded, load_own_layout, write_own_layout
+from hma_ft.tracking.mlflow_artifacts import MODEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hma_ft.assembly import Parts
+
+PICTURE_COLUMN = "image"
+BATCH = 32
+_REQUIREMENTS = ("torch", "torchvision", "timm", "safetensors", "omegaconf", "pillow", "numpy", "pandas")
+
+
+def write_mlflow_model(directory: Path, parts: "Parts", config: Config) -> None:
+    """Write the model of a run, its weights being in `parts`, below the run directory; replaces an older one.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        with TemporaryDirectory(dir=directory, prefix=".mlflow_model-") as temporary:
+            _save(Path(temporary), parts, config)
+            target = directory / MODEL
+            if target.exists():
+                shutil.rmtree(target)
+            (Path(temporary) / "model").rename(target)
+    except OSError as error:
+        raise UserError(
+            f"the MLflow model can't be written to {directory} ({error}): make room and give the same command again"
+        ) from error
+
+
+def _save(folder: Path, parts: "Parts", config: Config) -> None:
+    """The MLflow model as `folder`/model."""
+    import mlflow.pyfunc  # takes seconds
+
+    weights = folder / "weights"
+    weights.mkdir()
+    write_own_layout(
+        weights, parts.method, config=config, transform=parts.eval_transform, class_names=parts.splits.class_names
+    )
+    mlflow.pyfunc.save_model(
+        folder / "model",
+        loader_module=__name__,
+        data_path=weights,
+        code_paths=[str(Path(__file__).resolve().parents[1])],
+        signature=_signature(),
+        pip_requirements=[f"{name}=={_version(name)}" for name in ("mlflow", *_REQUIREMENTS)],
+        metadata={"method": config.method.name, "dataset": config.dataset.name},
+    )
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, PICTURE_COLUMN)]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "class"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ]
+        ),
+    )
+
+
+def _version(package: str) -> str:
+    """Without the local part (`+cpu`), which the index does not have."""
+    return importlib.metadata.version(package).partition("+")[0]
+
+
+def _load_pyfunc(data_path: str) -> "PictureClassifier":
+    """What MLflow calls by this name, with the folder of weights."""
+    return PictureClassifier(load_own_layout(Path(data_path)))
+
+
+class PictureClassifier:
+    """What MLflow calls to predict."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def predict(self, table: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
+        """One row a picture. Raises MlflowException, answered as a bad request, for what is no picture."""
+        import pandas as pd
+
+        method, transform, names = self.loaded
+        images = torch.stack([transform(_picture(text)) for text in table[PICTURE_COLUMN]])
+        with torch.no_grad(), method.inference(method.inference_modes()[0]):
+            rows = torch.cat([method(part).logits.float().softmax(1) for part in images.split(BATCH)])
+        best = rows.max(dim=1)
+        return pd.DataFrame(
+            {
+                "class": [names[index] for index in best.indices.tolist()],
+                "probability": best.values.tolist(),
+                "probabilities": [dict(zip(names, row, strict=True)) for row in rows.tolist()],
+            }
+        )
+
+
+def _picture(text: str) -> torch.Tensor:
+    """uint8 [3, H, W] of a picture file in base64."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+    try:
+        return decode_content(base64.b64decode(text, validate=True), "the picture that was sent")
+    except (binascii.Error, UserError) as error:
+        raise MlflowException(
+            f"column {PICTURE_COLUMN}: {error}; send the base64 text of a picture file",
+            error_code=INVALID_PARAMETER_VALUE,
+        ) from error
