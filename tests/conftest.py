@@ -1,9 +1,13 @@
 """Fixtures that every folder of tests uses."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,61 @@ def tiny() -> list[str]:
         "trainer.log_every=5",
         "trainer.eval_every=20",
     ]
+
+
+class Server:
+    """`mlflow server` on a free port; its whole process group is stopped, resumed or killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        if self.process is not None:
+            return
+        store = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--artifacts-destination", "artifacts"]
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1", *store]
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
+
+    def signal(self, signum: signal.Signals) -> None:
+        """To all its processes."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signum)
+
+    def stop(self) -> None:
+        """As a crash would."""
+        if self.process is not None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def server_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests, since it takes seconds to start."""
+    server = Server(tmp_path_factory.mktemp("mlflow_server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(server_of_session: Server) -> Server:
+    """The server, running."""
+    server_of_session.start()
+    return server_of_session

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+TRIALS_LISTED = 50
 _FILE = "mlflow_parents.json"  # experiment name -> {"uri": ..., "run": ..., "ended": status or ""}
 
 
@@ -93,7 +94,21 @@ def _taken_up(client: "MlflowClient", run: str) -> bool:
 
 
 def _create(client: "MlflowClient", uri: str, experiment: str, sweep: Sweep) -> str:
-    tags = {"hma.sweep": sweep.name, "hma.sweep.directory": str(sweep.directory), "hma.trials": str(len(sweep.trials))}
+    trials = [f"- {trial.label}" for trial in sweep.trials[:TRIALS_LISTED]]
+    more = len(sweep.trials) - len(trials)
+    tags = {
+        "hma.sweep": sweep.name,
+        "hma.sweep.directory": str(sweep.directory),
+        "hma.trials": str(len(sweep.trials)),
+        "mlflow.source.name": "run.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": "\n".join(
+            [f"A sweep of {len(sweep.trials)} trials, which are its children:\n"]
+            + trials
+            + ([f"- and {more} more"] if more else [])
+            + [f"\nRecord: `{sweep.directory}`. To watch it: `python run.py task=status sweep.name={sweep.name}`"]
+        ),
+    }
     run = patiently(client.create_run, experiment_id(client, uri, experiment), tags=tags, run_name=sweep.directory.name)
     return str(run.info.run_id)
 

@@ -18,9 +18,9 @@ from hma_ft.tracking.status import Status, milliseconds, read_status
 
 PARAM_LIMIT = 6000  # MLflow's, characters
 TAG_LIMIT = 8000
-DIGEST_LIMIT = 36
-# what says nothing about a result
-_LEFT_OUT = ("task", "fresh", "run", "input", "output", "sweep", "tracking")
+DIGEST_LIMIT = 12  # MLflow takes 36; the column "Dataset" shows so many
+# what says nothing about a result; the recipe's values count where they arrive: optimizer.lr and so on
+_LEFT_OUT = ("task", "fresh", "run", "input", "output", "sweep", "tracking", "method.recipe")
 
 
 class Point(NamedTuple):
@@ -108,12 +108,13 @@ def params(config: dict[str, Any]) -> dict[str, str]:
     """The configuration, flat: `method.hma.heads`. Numbers are written out, without exponent, so that they sort."""
     flat: dict[str, str] = {}
     for key, value in config.items():
-        if key not in _LEFT_OUT:
-            _flatten(key, value, flat)
+        _flatten(key, value, flat)
     return flat
 
 
 def _flatten(key: str, value: Any, flat: dict[str, str]) -> None:
+    if key in _LEFT_OUT:
+        return
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             _flatten(f"{key}.{name}", inner, flat)
@@ -175,7 +176,7 @@ def same_value(a: float, b: float) -> bool:
 
 
 def data_digest(content: Content) -> str:
-    """Of the pictures and splits, in MLflow's 36 characters."""
+    """Of the pictures and splits, short."""
     digest = content.data.get("digest") or hashlib.sha256(json.dumps(content.data, sort_keys=True).encode()).hexdigest()
     return str(digest)[:DIGEST_LIMIT]
 

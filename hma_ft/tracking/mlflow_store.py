@@ -14,6 +14,7 @@ from urllib.parse import quote
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.tracking.environment import without_passwords
 from hma_ft.tracking.lock import waiting_lock
+from hma_ft.tracking.mlflow_view import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,7 +122,8 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
                 )
             return found.experiment_id
         try:
-            return patiently(client.create_experiment, name, artifact_location=location)
+            tags = experiment_tags()
+            return patiently(client.create_experiment, name, artifact_location=location, tags=tags)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
