@@ -10,8 +10,9 @@ from typing import Any
 import timm
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
+from hma_ft.backbone.architecture import TimmViT
 from hma_ft.backbone.tokens import is_memory_token
 from hma_ft.config.schema import ModelConfig
 from hma_ft.data.transforms import EvalTransform
@@ -65,7 +66,7 @@ def write_timm_layout(
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _classifiers(vit: nn.Module) -> list[str]:
+def _classifiers(vit: TimmViT) -> list[str]:
     """timm's names of the classifier's layers. Of a distilled model it has two, and means their logits: ours, twice."""
     names: Any = vit.pretrained_cfg["classifier"]
     return [names] if isinstance(names, str) else list(names)

@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from hma_ft.config.schema import Config, TrackingConfig
+from hma_ft.errors import UserError
 from hma_ft.tracking.figures import curves_png
 from hma_ft.tracking.mlflow_mirror import sync
 from hma_ft.tracking.mlflow_store import connect
@@ -73,15 +74,15 @@ class Pages(NamedTuple):
         return self.browser.execute_script("return document.body.innerText")
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Chromium with a profile of its own; the test is skipped where there is none."""
     programs = [shutil.which("chromium"), shutil.which("chromedriver")]
     if None in programs:
         pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = str(programs[0])
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(str(programs[1])))
     driver.set_page_load_timeout(SECONDS)
@@ -89,13 +90,15 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
-@pytest.fixture
-def pages(browser: webdriver.Chrome, server: Server, tmp_path: Path) -> Pages:
+@pytest.fixture(scope="module")
+def pages(browser: webdriver.Chrome, server_of_session: Server, tmp_path_factory: pytest.TempPathFactory) -> Pages:
     """Records of three finished runs, brought to the server."""
+    server, folder = server_of_session, tmp_path_factory.mktemp("pages")
+    server.start()
     tracking = TrackingConfig(experiment="hma-dtd", uri=server.uri)
     names, ids, commands = {}, {}, {}
     for number, (method, (lr, accuracy)) in enumerate(RUNS.items()):
-        directory = tmp_path / "runs" / "dtd" / f"{method}-vit_b32-seed0-{number}2345678"
+        directory = folder / "runs" / "dtd" / f"{method}-vit_b32-seed0-{number}2345678"
         values = copy.deepcopy(asdict(Config()))
         values["method"]["name"], values["optimizer"]["lr"] = method, lr
         commands[method] = f"python run.py method={method} dataset=dtd optimizer.lr={lr:g}"
@@ -109,11 +112,22 @@ def pages(browser: webdriver.Chrome, server: Server, tmp_path: Path) -> Pages:
         record.write_result({"test/top1": accuracy, "val/top1": accuracy + 0.01, "inference": "alone"})
         record.update_status(state="finished", step=30)
         record.close()
-        names[method], ids[method] = directory.name, sync(directory, tracking)
+        names[method], ids[method] = directory.name, brought(directory, tracking)
     experiment = connect(server.uri).get_experiment_by_name("hma-dtd")
     assert experiment is not None
     address = f"{server.uri}/#/experiments/{experiment.experiment_id}"
-    return Pages(browser, address, names, ids, commands, tmp_path)
+    return Pages(browser, address, names, ids, commands, folder)
+
+
+def brought(directory: Path, tracking: TrackingConfig) -> str:
+    """MLflow's run id; a server that has just started may take longer than a request may."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            return sync(directory, tracking)
+        except UserError:
+            if time.monotonic() > end:
+                raise
 
 
 def test_run_list_and_comparison_of_three_runs(pages: Pages) -> None:
