@@ -97,8 +97,8 @@ def test_an_array_and_then_only_what_is_new(run_py: RunPy, tiny: list[str], tmp_
     assert first.returncode == 0, first.stdout + first.stderr
     submission = json.loads(next(tmp_path.glob("runs/sweeps/*/submissions/001/submission.json")).read_text())
     jobs = list(submission["jobs"].values())
-    (script,) = tmp_path.glob("runs/sweeps/*/submissions/001/*.sh")
-    assert "#SBATCH --comment=mine" in script.read_text()
+    scripts = list(tmp_path.glob("runs/sweeps/*/submissions/001/*.sh"))
+    assert scripts and all("#SBATCH --comment=mine" in script.read_text() for script in scripts)
     assert [job.split("_")[1] for job in jobs] == ["0", "1"]
     until(lambda: slurm("sacct", "-nPX", "-o", "State", "-j", jobs[0].split("_")[0]).split() == ["COMPLETED"] * 2)
 
