@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python run.py experiment=demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
