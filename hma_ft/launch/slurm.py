@@ -13,7 +13,7 @@ from hma_ft.launch.local import REPOSITORY
 from hma_ft.launch.options import SlurmOptions
 from hma_ft.launch.supervisor import last_line
 from hma_ft.launch.sweep import Order, Submission, Sweep, load_sweep
-from hma_ft.launch.trial_status import read_trial_status
+from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 
@@ -78,10 +78,13 @@ class SlurmBackend(Backend):
         return places
 
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
-        jobs = [submission.jobs[key] for key in self.places(sweep, submission)]
-        objection = slurm_commands.cancel(jobs) if jobs else ""
+        places = self.places(sweep, submission)
+        objection = slurm_commands.cancel(submission.jobs[key] for key in places) if places else ""
         if objection:
             raise UserError(f"scancel: {_last(objection)}")
+        for key in (key for key, held in places.items() if held.place is Place.queued):  # nobody else will say it
+            status = TrialStatus(submission=submission.number, state="cancelled", error="cancelled")
+            write_trial_status(sweep.trial_directory(key), status)
 
     def last_words(self, sweep: Sweep, submission: Submission, key: str) -> End:
         job = submission.jobs.get(key)
@@ -91,7 +94,11 @@ class SlurmBackend(Backend):
         line = last_line(sweep.submission_directory(submission.number) / f"{job}_0_log.err")
         said = f"{state.state}, {state.reason}" if state is not None else "it left the queue"
         reason = f"Slurm job {job}: {said}" + (f": {line}" if line else "")
-        return End(failed=state is None or state.state not in _CUT_OFF, reason=reason)
+        if state is None:  # no accounting, or not yet: what has begun has left a line
+            status = read_trial_status(sweep.trial_directory(key))
+            began = status is not None and status.submission == submission.number
+            return End(failed=began or bool(line), reason=reason)
+        return End(failed=state.state not in _CUT_OFF, reason=reason)
 
     def _sbatch_options(self) -> dict[str, Any]:
         """By submitit's names. Raises UserError."""

@@ -183,7 +183,7 @@ def test_cancel_ends_what_waits_and_what_runs(run_py: RunPy, tiny: list[str], tm
     until(lambda: slurm("squeue", "--noheader", "--name", "hma-end") == "")
     shown = run_py("task=status", "sweep.name=end")
     assert shown.returncode == 1
-    assert "1 continues, 1 " in shown.stdout, shown.stdout
+    assert "1 continues, 1 new" in shown.stdout, shown.stdout
 
 
 def test_a_broken_setup_line_is_named(run_py: RunPy, tiny: list[str]) -> None:
