@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
 
@@ -48,7 +49,7 @@ def create_source(config: DatasetConfig) -> Source:
 def load_splits(config: DatasetConfig) -> Splits:
     """Read the data set's index; a val split that it lacks is a pure function of (data, split_seed, val_fraction)."""
     source = create_source(config)
-    parts = source.splits()
+    parts = cached(source.splits(), config)
     train, test = parts["train"], parts["test"]
     if "val" in parts:
         val = parts["val"]
