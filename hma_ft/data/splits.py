@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedShuffleSplit
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
@@ -67,6 +66,8 @@ def load_splits(config: DatasetConfig) -> Splits:
 
 def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Sorted indices of train and val; every class keeps its share, and at least one picture in train."""
+    from sklearn.model_selection import StratifiedShuffleSplit  # a second of import, for data sets without a val split
+
     counts = labels.bincount()
     rare = (counts[labels] < 2).numpy()
     indices = np.arange(len(labels))
