@@ -141,12 +141,13 @@ class MemoryAttention(nn.Module):
             raise ValueError(_NOTHING_TO_READ)
         seen = []
         if own is not None:
-            seen.append(torch.eye(len(rows), dtype=torch.bool, device=rows.device))
+            # shape[0]: torch.export would take len() for a constant
+            seen.append(torch.eye(rows.shape[0], dtype=torch.bool, device=rows.device))
         if shared is not None:
             everything = torch.ones((), dtype=torch.bool, device=rows.device)
-            seen.append((everything if visible is None else visible).expand(len(rows), shared.key.shape[1]))
+            seen.append((everything if visible is None else visible).expand(rows.shape[0], shared.key.shape[1]))
         if self.null_key is not None:
-            seen.append(torch.ones(len(rows), 1, dtype=torch.bool, device=rows.device))
+            seen.append(torch.ones(rows.shape[0], 1, dtype=torch.bool, device=rows.device))
         key, value = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
         mask = None if own is None and visible is None else torch.cat(seen, dim=1)
         query = self._split(self.query(self.query_norm(rows)))

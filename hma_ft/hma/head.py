@@ -186,7 +186,7 @@ class HMAHead(nn.Module):
         if self._held_real is None and self.real_memory is not None and self.real_attention is not None:
             assert self.labels is not None
             memory = self.real_memory.parts(self.labels)
-            if self.real_attention.reads_unprojected(len(rows), memory):
+            if self.real_attention.reads_unprojected(rows.shape[0], memory):
                 return memory
         return self._real(rows)
 
