@@ -88,6 +88,7 @@ def _dataset(config: Config) -> Iterator[str]:
     dataset = config.dataset
     if not 0 < dataset.val_fraction < 1:
         yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
+    yield from _positive(dataset__cache_gb=dataset.cache_gb)
     if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():
         yield f"dataset.root={dataset.root} is no folder: give the one that holds the pictures"
 

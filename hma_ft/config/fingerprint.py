@@ -26,6 +26,9 @@ LEFT_OUT = {
     "dataset.root",
     "dataset.on_disk",
     "dataset.download",
+    "dataset.cache",
+    "dataset.cache_gb",
+    "dataset.cache_dir",
     "model.label",
     "model.image_size",  # augment.image_size counts
     "method.recipe",  # its values reach optimizer, scheduler and trainer

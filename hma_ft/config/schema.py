@@ -91,6 +91,14 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class PictureCaching(Enum):
+    """Where decoded pictures are kept for later epochs: nowhere, in this run's memory, or on disk for all runs."""
+
+    none = "none"
+    ram = "ram"
+    disk = "disk"
+
+
 @dataclass
 class ModelConfig:
     """A timm Vision Transformer and where its weights come from."""
@@ -186,6 +194,9 @@ class DatasetConfig:
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
     split_seed: int = 0  # of the val split, where the data set has none of its own
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it
+    cache_gb: float = 10.0  # its bound; pictures that don't fit are decoded again
+    cache_dir: str = "${runs_dir}/pictures"  # of cache=disk
     options: dict[str, Any] = field(default_factory=dict)  # what this data set alone has
 
 

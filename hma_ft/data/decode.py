@@ -16,7 +16,7 @@ _UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.D
 
 
 def decode(path: Path) -> Tensor:
-    """uint8 [3, H, W]. Goes by the contents, not by the file's name.
+    """uint8 [3, H, W], the channels of a pixel side by side in memory. Goes by the contents, not by the file's name.
 
     Grey, palette, RGBA (on white), CMYK and 16-bit pictures become RGB. Raises UserError with the path for a file that
     is truncated or no picture.
@@ -58,7 +58,7 @@ def from_pil(picture: Image.Image) -> Tensor:
         rgb = np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
     else:
         rgb = np.asarray(picture.convert("RGB"))
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))
+    return torch.from_numpy(np.array(rgb, order="C")).permute(2, 0, 1)
 
 
 def _is_whole(content: bytes) -> bool:

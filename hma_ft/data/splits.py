@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedShuffleSplit
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
 
@@ -48,7 +48,7 @@ def create_source(config: DatasetConfig) -> Source:
 def load_splits(config: DatasetConfig) -> Splits:
     """Read the data set's index; a val split that it lacks is a pure function of (data, split_seed, val_fraction)."""
     source = create_source(config)
-    parts = source.splits()
+    parts = cached(source.splits(), config)
     train, test = parts["train"], parts["test"]
     if "val" in parts:
         val = parts["val"]
@@ -66,6 +66,8 @@ def load_splits(config: DatasetConfig) -> Splits:
 
 def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Sorted indices of train and val; every class keeps its share, and at least one picture in train."""
+    from sklearn.model_selection import StratifiedShuffleSplit  # a second of import, for data sets without a val split
+
     counts = labels.bincount()
     rare = (counts[labels] < 2).numpy()
     indices = np.arange(len(labels))

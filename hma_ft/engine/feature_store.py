@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from torch import Tensor
 from hma_ft.engine.inputs import StepInput
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.tracking.files import write_atomic
+from hma_ft.tracking.room import make_room
 
 FORMAT = 1  # of the entries; part of the key
 
@@ -39,7 +39,7 @@ class FeatureStore:
         write_atomic(self.directory / "key.json", text)
         os.utime(self.directory)  # the time of last use
         self._limit = limit_bytes
-        self._used = _make_room(root, self.directory, limit_bytes)
+        self._used = make_room(root, self.directory, limit_bytes)
         self._full = False
 
     def read_step(self, step: int) -> list[StepInput] | None:
@@ -116,19 +116,3 @@ def _digest(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
         digest.update(tensors[name].numpy().data)
     return digest.hexdigest()
-
-
-def _make_room(root: Path, own: Path, limit: int) -> int:
-    """Remove the least recently used other stores until all fit the limit; the bytes that are left."""
-    sizes = {folder: _size(folder) for folder in root.iterdir() if folder.is_dir()}
-    for folder in sorted(sizes, key=lambda folder: folder.stat().st_mtime):
-        if sum(sizes.values()) <= limit:
-            break
-        if folder != own:
-            shutil.rmtree(folder, ignore_errors=True)
-            sizes.pop(folder)
-    return sum(sizes.values())
-
-
-def _size(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())

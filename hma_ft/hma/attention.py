@@ -16,6 +16,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from hma_ft.hma.unprojected import MemoryRows, costs_less, mix
+
+_NOTHING_TO_READ = "nothing to read: no shared rows, no row of its own, no null slot"
 
 
 class KeyValue(NamedTuple):
@@ -79,21 +84,107 @@ class MemoryAttention(nn.Module):
         return KeyValue(self._split(self.key(normed)), self._split(self.value(normed)))
 
     def forward(
-        self, rows: Tensor, shared: KeyValue | None, *, visible: Tensor | None = None, read_self: bool = True
+        self,
+        rows: Tensor,
+        shared: KeyValue | MemoryRows | None,
+        *,
+        visible: Tensor | None = None,
+        read_self: bool = True,
     ) -> Tensor:
         """Readers [N, W] and the memory they share, K rows -> [N, W].
 
-        `visible` [K] or [N, K] is false where a row must not be read; `read_self` lets each reader read itself.
+        `visible` [K] or [N, K] is false where a row must not be read; `read_self` lets each reader read itself. A
+        memory that was not projected is read as it is, which top-k does not allow.
         """
         own = self.project(rows) if read_self else None
+        if isinstance(shared, MemoryRows):
+            mixed = self._read_unprojected(rows, shared, own=own, visible=visible)
+        elif self.top_k is None:
+            mixed = self._read_fused(rows, shared, own=own, visible=visible)
+        else:
+            mixed = self._read_weighted(rows, shared, own=own, visible=visible)
+        attended = rows + self.dropout(mixed.transpose(0, 1).flatten(1))
+        return attended + self.ffn(self.ffn_norm(attended))
+
+    def reads_unprojected(self, readers: int, memory: MemoryRows) -> bool:
+        """Whether a memory of this size is better not projected for so many readers."""
+        return self.top_k is None and costs_less(
+            readers,
+            len(memory.features),
+            width=self.query.in_features,
+            label_width=memory.labels.shape[1],
+            heads=self.heads,
+            backward=torch.is_grad_enabled(),
+        )
+
+    def _read_weighted(
+        self, rows: Tensor, shared: KeyValue | None, *, own: KeyValue | None, visible: Tensor | None
+    ) -> Tensor:
+        """Values mixed by explicit weights: [heads, N, W / heads]."""
         weights = self.weights(rows, shared, own=own, visible=visible)
         mixed = torch.zeros((), dtype=rows.dtype, device=rows.device)
         if own is not None and weights.own is not None:
             mixed = mixed + weights.own.unsqueeze(-1) * own.value
         if shared is not None and weights.shared is not None:
             mixed = mixed + weights.shared @ shared.value
-        attended = rows + self.dropout(mixed.transpose(0, 1).flatten(1))
-        return attended + self.ffn(self.ffn_norm(attended))
+        return mixed
+
+    def _read_fused(
+        self, rows: Tensor, shared: KeyValue | None, *, own: KeyValue | None, visible: Tensor | None
+    ) -> Tensor:
+        """The same through torch's fused attention, which keeps no weights: [heads, N, W / heads].
+
+        The readers' own rows come first among the keys, each visible to its reader only; the null slot comes last.
+        """
+        parts = [part for part in (own, shared, self._null_slot()) if part is not None]
+        if not parts:
+            raise ValueError(_NOTHING_TO_READ)
+        seen = []
+        if own is not None:
+            # shape[0]: torch.export would take len() for a constant
+            seen.append(torch.eye(rows.shape[0], dtype=torch.bool, device=rows.device))
+        if shared is not None:
+            everything = torch.ones((), dtype=torch.bool, device=rows.device)
+            seen.append((everything if visible is None else visible).expand(rows.shape[0], shared.key.shape[1]))
+        if self.null_key is not None:
+            seen.append(torch.ones(rows.shape[0], 1, dtype=torch.bool, device=rows.device))
+        key, value = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
+        mask = None if own is None and visible is None else torch.cat(seen, dim=1)
+        query = self._split(self.query(self.query_norm(rows)))
+        query, key, value = (tensor.unsqueeze(0) for tensor in (query, key.to(query.dtype), value.to(query.dtype)))
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale).squeeze(0)
+
+    def _read_unprojected(
+        self, rows: Tensor, memory: MemoryRows, *, own: KeyValue | None, visible: Tensor | None
+    ) -> Tensor:
+        """The same with the projections moved to the readers: [heads, N, W / heads]."""
+        query = self._split(self.query(self.query_norm(rows))) * self.scale
+        norm, key, value = self.memory_norm, self.key, self.value
+        moved = query @ key.weight.unflatten(0, (self.heads, -1)).to(query.dtype)
+        mixture = mix((moved * norm.weight).to(query.dtype), memory, visible)
+        key_bias = (moved @ norm.bias.to(moved.dtype)) + torch.einsum("hnd,hd->hn", query, self._by_head(key.bias))
+        affine = mixture.rows * norm.weight + norm.bias
+        values = [affine @ self._by_head(value.weight).transpose(1, 2) + self._by_head(value.bias).unsqueeze(1)]
+        scores = [mixture.log_mass + key_bias]
+        if own is not None:
+            values.append(own.value)
+            scores.append((query * own.key).sum(-1))
+        if self.null_key is not None:
+            values.append(torch.zeros_like(values[0]))
+            scores.append(torch.einsum("hnd,hd->hn", query, self._by_head(self.null_key)))
+        weights = torch.stack(scores).softmax(dim=0).unsqueeze(-1)
+        return sum((w * v for w, v in zip(weights, values, strict=True)), torch.zeros_like(values[0]))
+
+    def _null_slot(self) -> KeyValue | None:
+        """A key of its own, whose value is zero: [heads, 1, W / heads]."""
+        if self.null_key is None:
+            return None
+        key = self._by_head(self.null_key).unsqueeze(1)
+        return KeyValue(key, torch.zeros_like(key))
+
+    def _by_head(self, weight: Tensor) -> Tensor:
+        """[W, ...] -> [heads, W / heads, ...]."""
+        return weight.unflatten(0, (self.heads, -1))
 
     def weights(
         self, rows: Tensor, shared: KeyValue | None, *, own: KeyValue | None = None, visible: Tensor | None = None
@@ -112,7 +203,7 @@ class MemoryAttention(nn.Module):
             null_key = self.null_key.unflatten(0, (self.heads, -1)).unsqueeze(-1)
             scores.append(query @ null_key)
         if not scores:
-            raise ValueError("nothing to read: no shared rows, no row of its own, no null slot")
+            raise ValueError(_NOTHING_TO_READ)
         joint = self._keep_top_k(torch.cat(scores, dim=-1).softmax(dim=-1))
         first = 0 if own is None else 1
         last = joint.shape[-1] - (0 if self.null_key is None else 1)

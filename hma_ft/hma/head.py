@@ -15,6 +15,7 @@ from hma_ft.hma.gather import gather_rows
 from hma_ft.hma.labels import LabelTable
 from hma_ft.hma.real_memory import RealMemory, share_an_image
 from hma_ft.hma.synthetic_memory import SyntheticMemory
+from hma_ft.hma.unprojected import MemoryRows
 
 
 class HMAHead(nn.Module):
@@ -31,7 +32,7 @@ class HMAHead(nn.Module):
     support set: `train_context` in training, `inference` in evaluation. Without any memory and without attention
     between datapoints the head is a linear layer on h.
 
-    After a training step, `write` the batch to the real memory; evaluation reads it and never writes.
+    After the backward pass of a training step, `write` the batch to the real memory; evaluation never writes.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class HMAHead(nn.Module):
         """First block: each row [B, W] reads itself and the real memory."""
         if self.real_attention is None:
             return rows
-        return self.real_attention(rows, self._real(rows), visible=self.visible_rows(ids))
+        return self.real_attention(rows, self._shared_real(rows), visible=self.visible_rows(ids))
 
     def visible_rows(self, ids: Tensor | None) -> Tensor | None:
         """Rows of the real memory, [R] or [B, R], that images with these ids may read; None: all."""
@@ -179,6 +180,15 @@ class HMAHead(nn.Module):
             return self._held_real
         assert self.labels is not None
         return self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
+
+    def _shared_real(self, rows: Tensor) -> KeyValue | MemoryRows | None:
+        """The same, or the real memory as it is where that takes less for so many readers."""
+        if self._held_real is None and self.real_memory is not None and self.real_attention is not None:
+            assert self.labels is not None
+            memory = self.real_memory.parts(self.labels)
+            if self.real_attention.reads_unprojected(rows.shape[0], memory):
+                return memory
+        return self._real(rows)
 
     def _context(self, rows: Tensor) -> KeyValue | None:
         """What the second block shares, projected; the batch contains the reader itself already."""

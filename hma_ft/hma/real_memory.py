@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.unprojected import MemoryRows
 
 NO_ID = -1  # id of a row that belongs to no image
 
@@ -50,15 +51,24 @@ class RealMemory(nn.Module):
 
     def rows(self, table: LabelTable) -> Tensor:
         """All rows [R, D + L]; the gradient reaches the label table unless vectors are stored."""
-        if self.store_vectors:
-            return torch.cat([self.features, self.vectors], dim=1)
-        return table.attach(self.features, self.labels)
+        return torch.cat(self.parts(table), dim=1)
+
+    def parts(self, table: LabelTable) -> MemoryRows:
+        """All rows, features and labels apart."""
+        labels = self.vectors if self.store_vectors else table(self.labels).to(self.features.dtype)
+        return MemoryRows(self.features, labels)
+
+    def fork(self) -> None:
+        """Give the memory tensors of its own, so that a backward pass that is still to come keeps what it read."""
+        self.features = self.features.clone()
+        self.vectors = self.vectors.clone() if self.store_vectors else self.vectors
 
     def visible_to(self, ids: Tensor | None, *, mask_unfilled: bool, exclude_self: bool) -> Tensor | None:
         """Which rows [R] or [N, R] the images with these ids ([N] or [N, 2]) may read; None: all rows."""
         visible = self.filled if mask_unfilled else None
         if exclude_self and ids is not None:
-            own = share_an_image(ids, self.ids)
+            mixed = self.soft_labels or ids.ndim == 2
+            own = share_an_image(ids, self.ids if mixed else self.ids[:, 0])
             visible = ~own if visible is None else visible & ~own
         return visible
 
@@ -152,7 +162,10 @@ def _as_pairs(ids: Tensor) -> Tensor:
 def share_an_image(ids: Tensor, row_ids: Tensor) -> Tensor:
     """Whether image n and row r have an image in common: ids [N] or [N, 2], of rows [R] or [R, 2] -> [N, R]."""
     shared = torch.zeros(len(ids), len(row_ids), dtype=torch.bool, device=ids.device)
-    for own in _as_pairs(ids).unbind(1):
-        for stored in _as_pairs(row_ids).unbind(1):
-            shared |= (own[:, None] == stored[None, :]) & (own[:, None] != NO_ID)
+    columns = ids.unsqueeze(1) if ids.ndim == 1 else ids
+    row_columns = row_ids.unsqueeze(1) if row_ids.ndim == 1 else row_ids
+    for own in columns.unbind(1):
+        own = own.masked_fill(own == NO_ID, NO_ID - 1)  # rows without an image belong to nobody
+        for stored in row_columns.unbind(1):
+            shared |= own[:, None] == stored[None, :]
     return shared

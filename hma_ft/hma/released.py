@@ -55,6 +55,7 @@ class ReleasedHMA(nn.Module):
             if self.momentum_encoder is not None:
                 self.momentum_encoder.update(self.encoder)
                 features = self.momentum_encoder(x)
+            self.head.real_memory.fork()
             self.head.write(features, labels)
         return logits
 

@@ -1,0 +1,129 @@
+"""The memory that is read without projecting it, against the method written out image by image."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hma_ft.config.schema import LabelStorage, TrainContext
+from hma_ft.hma import HMAHead, attention, unprojected
+from hma_ft.hma.attention import MemoryAttention
+from hma_ft.hma.unprojected import MemoryRows
+from tests.hma.dense import attend
+from tests.hma.test_head import EXACT, B, C, D, L, R, batch, build, dense_logits, queued_rows
+
+
+@pytest.fixture(params=[True, False], ids=["unprojected", "projected"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Takes one of the two ways, whatever it costs, in blocks of three rows."""
+    monkeypatch.setattr(attention, "costs_less", lambda *_, **__: request.param)
+    monkeypatch.setattr(unprojected, "BLOCK", 3)
+    return bool(request.param)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "null_slot": {"null_slot": True},
+    "temperature": {"temperature": 3.0},
+    "no_slots": {"slots": 0},
+    "alone": {"train_context": TrainContext.alone},
+    "larger_than_the_queue": {"real": {"size": 3 * R}},  # most rows are not filled
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_logits_and_gradients_agree_with_the_dense_formula(path: bool, name: str) -> None:
+    head = build(**VARIANTS[name])
+    written = [batch(1), batch(2)]
+    for features, labels, ids in written:
+        head.write(features, labels, ids)
+    features, labels, _ = batch(4)
+    ids = written[1][2] + 1  # most of them have an own row in the queue
+    features.requires_grad_(True)
+    rows = queued_rows(head, written) if name != "larger_than_the_queue" else _all_rows(head, written)
+    context = head.config.train_context.value
+    results = []
+    for logits in (head(features, ids), dense_logits(head, features, ids, rows, context)):
+        loss = nn.functional.cross_entropy(logits, labels)
+        results.append((logits, *torch.autograd.grad(loss, [features, *head.parameters()])))
+    for own, dense in zip(*results, strict=True):
+        torch.testing.assert_close(own, dense, **EXACT)
+
+
+def _all_rows(head: HMAHead, batches: list[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, set[int]]]:
+    return [row for one in batches for row in queued_rows(head, [one])]
+
+
+def test_a_memory_with_nothing_in_it_leaves_the_readers_to_themselves(path: bool) -> None:
+    head = build()
+    features, _, ids = batch(1)
+    rows = head.labels.attach(features, None)
+    alone = torch.stack([attend(head.real_attention, row, [row]) for row in rows])
+    torch.testing.assert_close(head.read_real(rows, ids), alone, **EXACT)
+    gradients = torch.autograd.grad(head.read_real(rows, ids).sum(), list(head.real_attention.parameters()))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_soft_labels_get_the_same_gradient_on_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for chosen in (True, False):
+        monkeypatch.setattr(attention, "costs_less", lambda *_, chosen=chosen, **__: chosen)
+        head = build(soft_labels=True)
+        features, labels, ids = batch(1)
+        probabilities = nn.functional.one_hot(labels, C).double().mul(0.7).add(0.1)
+        head.write(features, probabilities, ids)
+        reading, _, _ = batch(2)
+        loss = head.read_real(head.labels.attach(reading, None), None).square().sum()
+        results.append(torch.autograd.grad(loss, head.labels.embedding.weight)[0])
+    torch.testing.assert_close(*results, **EXACT)
+
+
+def test_the_gradient_agrees_with_finite_differences() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(R, D, dtype=torch.float64)
+    visible = torch.rand(B, R) > 0.3
+    queries = torch.randn(2, B, D + L, dtype=torch.float64, requires_grad=True)
+    labels = torch.randn(R, L, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda q, e: unprojected.mix(q, MemoryRows(features, e), visible)[:2], (queries, labels), atol=1e-7
+    )
+
+
+def test_stored_vectors_are_read_and_take_no_gradient(path: bool) -> None:
+    head = build({"size": R, "store": LabelStorage.vectors})
+    head.write(*batch(1))
+    features, _, _ = batch(2)
+    rows = head.labels.attach(features, None).detach()
+    stored = torch.cat([head.real_memory.features, head.real_memory.vectors], dim=1)[:B]
+    expected = torch.stack([attend(head.real_attention, row, [row, *stored]) for row in rows])
+    torch.testing.assert_close(head.read_real(rows, None), expected, **EXACT)
+
+
+def test_the_cheaper_way_is_chosen_by_size() -> None:
+    block = MemoryAttention(832)
+    sizes = {rows: MemoryRows(torch.empty(rows, 768), torch.empty(rows, 64)) for rows in (64, 512, 65536)}
+    assert [block.reads_unprojected(128, memory) for memory in sizes.values()] == [False, True, True]
+    assert not block.reads_unprojected(4096, sizes[65536])  # many readers: projecting once is cheaper
+    assert not MemoryAttention(832, top_k=8).reads_unprojected(128, sizes[65536])
+
+
+def test_no_tensor_of_readers_by_rows_by_width_exists() -> None:
+    readers, rows, width = 8, 4 * unprojected.BLOCK, 32
+    features = torch.randn(rows, width - 4)
+    labels = torch.randn(rows, 4, requires_grad=True)
+    queries = torch.randn(2, readers, width, requires_grad=True)
+    largest = 0
+
+    class Largest(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal largest
+            result = function(*args, **(kwargs or {}))
+            for value in result if isinstance(result, tuple) else (result,):
+                largest = max(largest, value.numel() if isinstance(value, Tensor) else 0)
+            return result
+
+    with Largest():
+        mixture = unprojected.mix(queries, MemoryRows(features, labels), None)
+        (mixture.rows.sum() + mixture.log_mass.sum()).backward()
+    assert largest <= unprojected.BLOCK * max(width, 2 * readers)
