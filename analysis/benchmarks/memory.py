@@ -1,0 +1,59 @@
+"""Peak memory of the head's training step with a small and with a large memory, each in a process of its own.
+
+python -m analysis.benchmarks.memory [--quick]
+"""
+
+import json
+import resource
+import subprocess
+import sys
+
+from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main
+from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS
+
+LABEL_WIDTH, HEADS = 64, 4
+
+
+def measure(options: Options) -> list[Finding]:
+    """Peaks beside what the formula says."""
+    size, few, many = options.size(BATCH, 8), options.size(512, 32), options.size(65536, 256)
+    small, large = (_peak_in_a_process(rows, size) for rows in (few, many))
+    width = FEATURE_WIDTH + LABEL_WIDTH
+    stored, kept = 4 * many * FEATURE_WIDTH, 4 * HEADS * size * many
+    repeated = 4 * size * many * width
+    return [
+        Finding(
+            f"peak memory of the head's steps, R={many} S={SLOTS}, batch {size}: {_mib(large)}",
+            f"the same with R={few}: {_mib(small)}",
+            f"{_mib(large - small)} more, of which {_mib(stored)} are the memory and {_mib(kept)} one score for each "
+            "head, reader and row",
+            f"no tensor of batch x rows x width, {_mib(repeated)}",
+            large - small < min(repeated, 4 * (stored + kept)),
+        )
+    ]
+
+
+def _peak_in_a_process(rows: int, size: int) -> int:
+    """Bytes."""
+    program = f"from analysis.benchmarks.memory import print_peak; print_peak({rows}, {size})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return int(json.loads(done.stdout.splitlines()[-1]))
+
+
+def print_peak(rows: int, size: int) -> None:
+    """Of three training steps, as bytes on standard output."""
+    from analysis.benchmarks.setting import batch, filled_head, sgd, training_step
+
+    head = filled_head(rows)
+    step = training_step(head, *batch(size, classes=CLASSES), sgd(head))
+    for _ in range(3):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure, __doc__))
