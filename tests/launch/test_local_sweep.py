@@ -4,26 +4,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from tests.waiting import in_a_shell_of_its_own, until
+
 pytestmark = pytest.mark.slow
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-    return value
 
 
 def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
@@ -52,14 +43,7 @@ def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
 
 def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     command = ["-m", *tiny, "method=head", "seed=0,1", "trainer.max_steps=4000", "sweep.name=orphan"]
-    shell = subprocess.Popen(
-        [sys.executable, str(repository / "run.py"), *command],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    shell = in_a_shell_of_its_own(repository, tmp_path, command)
     until(lambda: list(tmp_path.glob("runs/digits/*/metrics.jsonl")))
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()

@@ -6,13 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.waiting import in_a_shell_of_its_own, until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -40,14 +41,6 @@ def limited(cluster: None, repository: Path, tiny: list[str], tmp_path_factory: 
 
 def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def until(condition: Callable[[], Any], seconds: float = 240) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
-    return value
 
 
 def run_directories(folder: Path) -> list[Path]:
@@ -157,14 +150,7 @@ def test_two_tasks_are_one_run(run_py: RunPy, tiny: list[str], tmp_path: Path) -
 
 def test_the_submitter_may_be_killed(repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     command = [*SLURM, *tiny, "trainer.max_steps=60", "seed=0,1", "sweep.name=orphan"]
-    submitter = subprocess.Popen(
-        [sys.executable, str(repository / "run.py"), *command],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    submitter = in_a_shell_of_its_own(repository, tmp_path, command)
     until(lambda: list(tmp_path.glob("runs/sweeps/*/submissions/001/*_submitted.pkl")))
     until(lambda: slurm("squeue", "-hro", "%T", "--name", "hma-orphan").split() == ["RUNNING"] * 2)
     os.killpg(submitter.pid, signal.SIGKILL)
