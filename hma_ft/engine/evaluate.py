@@ -58,6 +58,7 @@ class Evaluator:
         """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
         seen = self.features(split)
         self.prepare_inference(mode)
+        self.method.eval()  # before the inference begins, which holds what training would change
         probabilities = torch.empty(len(seen.labels), self.method.num_classes)
         with self.method.inference(mode):
             for rows in self.batches(split, mode):

@@ -64,7 +64,8 @@ def _view(sweep: Sweep, trial: Trial, held: Held | None) -> View:
     code = said.code if said is not None else ""
     restarted = held is not None and (order := sweep.order(trial.key)) is not None and order.fresh
 
-    if run is not None and run.state is State.finished and not restarted:
+    at_work = held is not None and held.place is Place.running  # after its run's end, on MLflow
+    if run is not None and run.state is State.finished and not restarted and not at_work:
         val, test = _results(directory)
         return View(trial, Standing.finished, step, steps, val_top1=val, test_top1=test, note=code)
     if held is not None and held.place is Place.queued:

@@ -31,7 +31,7 @@ def fetch(root: Path) -> None:
 
 
 def test_four_processes_fetch_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     processes = [context.Process(target=fetch, args=(tmp_path,)) for _ in range(4)]
     for process in processes:
         process.start()

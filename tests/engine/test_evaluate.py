@@ -85,3 +85,18 @@ def test_a_trained_backbone_is_read_anew(build: object, splits: Splits) -> None:
     with torch.no_grad():
         method.backbone.vit.blocks[0].mlp.fc1.weight.mul_(1.5)
     assert not torch.equal(one.predict("val", "alone").probabilities, before)
+
+
+def test_memories_are_projected_once_an_evaluation(
+    build: object, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where features are at hand and the method was training until now."""
+    method = filled(build("hma_head", "method.hma.real.size=512"), splits)
+    one = evaluator(method, splits)
+    attention, projected = method.head.real_attention, []
+    project = attention.project
+    monkeypatch.setattr(attention, "project", lambda rows: (projected.append(len(rows)), project(rows))[1])
+    for _ in range(2):
+        method.train()
+        one.predict("val", "alone")
+    assert projected.count(512) == 2

@@ -127,3 +127,23 @@ def test_no_tensor_of_readers_by_rows_by_width_exists() -> None:
         mixture = unprojected.mix(queries, MemoryRows(features, labels), None)
         (mixture.rows.sum() + mixture.log_mass.sum()).backward()
     assert largest <= unprojected.BLOCK * max(width, 2 * readers)
+
+
+@pytest.mark.parametrize("null_slot", [False, True])
+@pytest.mark.parametrize("read_self", [False, True])
+def test_fused_attention_agrees_with_explicit_weights(null_slot: bool, read_self: bool) -> None:
+    """The way of GPUs; it runs on a CPU too."""
+    torch.manual_seed(0)
+    block = attention.MemoryAttention(D, heads=2, null_slot=null_slot).double().eval()
+    rows = torch.randn(B, D, dtype=torch.float64, requires_grad=True)
+    memory = block.project(torch.randn(R, D, dtype=torch.float64))
+    visible = torch.rand(B, R) > 0.3
+    own = block.project(rows) if read_self else None
+    results = []
+    for read in (block._read_fused, block._read_weighted):
+        mixed = read(rows, memory, own=own, visible=visible)
+        results.append(
+            (mixed, *torch.autograd.grad(mixed.square().sum(), [rows, block.query.weight], retain_graph=True))
+        )
+    for fused, weighted in zip(*results, strict=True):
+        torch.testing.assert_close(fused, weighted, **EXACT)
