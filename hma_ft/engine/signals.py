@@ -62,7 +62,7 @@ class StopRequest:
         """The handler. Loader processes inherit it, and leave when their parent does."""
         if os.getpid() != self._owner:
             return
-        if _in_destructor(frame):  # what is raised there is printed and lost: the signal comes again a little later
+        if _unsafe(frame):  # the signal comes again a little later
             threading.Timer(AGAIN_SECONDS, os.kill, (self._owner, signum)).start()
             return
         again, self.signum = self.signum != 0, signum
@@ -70,10 +70,13 @@ class StopRequest:
             raise Interrupted(signum)
 
 
-def _in_destructor(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_name != "__del__":
+def _unsafe(frame: FrameType | None) -> bool:
+    """What is raised in a destructor is printed and lost, and in the start of loader processes it orphans them."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_qualname == "_MultiProcessingDataLoaderIter.__init__":
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 @contextmanager

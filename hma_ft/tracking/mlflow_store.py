@@ -23,6 +23,8 @@ T = TypeVar("T")
 REQUEST_SECONDS = 5  # a server that takes longer counts as gone, until the next attempt
 PROBE_SECONDS = 2
 UPLOAD_SECONDS = 120
+PROBES = 3  # a kept connection that the server closed meanwhile fails at once, whatever the server's health
+_CLOSED = ("Connection reset", "RemoteDisconnected")
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
@@ -79,7 +81,15 @@ def connect(uri: str) -> "MlflowClient":
 def probe(client: "MlflowClient") -> None:
     """Raises at once, or after PROBE_SECONDS, where no server answers."""
     with request_timeout(PROBE_SECONDS):
-        patiently(client.search_experiments, max_results=1)
+        for _ in range(PROBES):
+            try:
+                patiently(client.search_experiments, max_results=1)
+                return
+            except Exception as error:  # MLflow wraps it, and its class says nothing
+                if not any(sign in str(error) for sign in _CLOSED):
+                    raise
+                failure = error
+    raise failure
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """N processes with b images each are one process with N * b: logits, gradients, queue and weights, to 1e-9."""
 
 import multiprocessing
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.distributed.training import BATCH, STEPS, Case, train
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 EXACT = {"rtol": 0.0, "atol": 1e-9}
@@ -18,9 +18,7 @@ EXACT = {"rtol": 0.0, "atol": 1e-9}
 def run(world_size: int, folder: Path, case: Case) -> list[dict[str, Any]]:
     """What each rank saw."""
     folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.distributed.training"])
     processes = [

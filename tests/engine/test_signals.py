@@ -1,10 +1,12 @@
-"""When a signal is heard: at once, at the next point that asks, and never inside a destructor."""
+"""When a signal is heard: at once, at the next point that asks, and never where it would be lost or do harm."""
 
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
 
 import pytest
+from torch.utils.data import DataLoader, Sampler
 
 from hma_ft.engine.signals import stop_on_signals
 from hma_ft.errors import Interrupted
@@ -45,3 +47,24 @@ def die_and_wait() -> None:
 def test_in_a_destructor_it_is_not_lost() -> None:
     with stop_on_signals(), pytest.raises(Interrupted):
         die_and_wait()
+
+
+class Signalling(Sampler[int]):
+    """Asked for its order while the loader starts its processes."""
+
+    def __iter__(self) -> Iterator[int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return iter(range(10_000))
+
+
+def count_batches(loader: Iterable[object], seen: list[object]) -> None:
+    for batch in loader:
+        seen.append(batch)
+        time.sleep(0.001)
+
+
+def test_while_loader_processes_start_it_waits() -> None:
+    seen: list[object] = []
+    with stop_on_signals(), pytest.raises(Interrupted):
+        count_batches(DataLoader(range(10_000), sampler=Signalling(), num_workers=1), seen)  # type: ignore[arg-type]
+    assert 0 < len(seen) < 10_000

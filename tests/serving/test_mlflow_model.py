@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,15 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.ports import free_port
+
 pytestmark = [pytest.mark.mlflow_server, pytest.mark.slow]
 
 
 @contextmanager
 def served(uri: str, run_id: str, folder: Path) -> Iterator[str]:
     """`mlflow models serve` on a free port, in a folder where this repository is not."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"runs:/{run_id}/model"]
     with open(folder / "serve.log", "ab") as log:
         process = subprocess.Popen(
@@ -46,7 +45,8 @@ def served(uri: str, run_id: str, folder: Path) -> Iterator[str]:
         _wait(process, f"http://127.0.0.1:{port}/ping", folder / "serve.log")
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # its own last words are what to read then
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -58,7 +58,7 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
                 return
         except OSError:
             time.sleep(0.5)
-    raise RuntimeError(log.read_text()[-3000:])
+    raise RuntimeError(f"{process.poll()}: {log.read_text()[-3000:]}")
 
 
 def post(address: str, texts: list[str]) -> Any:

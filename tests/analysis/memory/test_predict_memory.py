@@ -99,9 +99,9 @@ def test_a_picture_does_not_read_its_own_row(
     after = probabilities(pictures)
     if "support" in str(switches):  # support rows read the added row themselves, so even b may move a little
         assert after[1] == pytest.approx(before[1], abs=1e-2)
-    else:
-        assert after[1] == before[1]
-    assert "knn" in str(switches) or after[0] != before[0]
+    else:  # the masked row changes the shape of the sum, so the last of the six written digits may
+        assert after[1] == pytest.approx(before[1], abs=1.1e-6)
+    assert "knn" in str(switches) or abs(after[0] - before[0]) > 1e-5
 
 
 @pytest.mark.slow
