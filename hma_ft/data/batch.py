@@ -9,7 +9,7 @@ from torch import Tensor
 class Batch(NamedTuple):
     """uint8 all the way to the device, which normalises."""
 
-    images: Tensor  # uint8 [B, 3, S, S], RGB
+    images: Tensor  # uint8 [B, 3, S, S], RGB; channels last in memory
     labels: Tensor  # int64 [B]
     ids: Tensor  # int64 [B], index of the sample in its split
 

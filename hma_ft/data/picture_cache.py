@@ -100,6 +100,7 @@ class PictureCache:
                 _write(self._pixels.fileno(), rows, offset)
                 record = _RECORD.pack(offset, rows.shape[0], rows.shape[1], _checksum(rows))
                 os.pwrite(self._index.fileno(), record, number * _RECORD.size)
+                self._checked.add(number)
         except OSError as error:
             self._full = True
             warnings.warn(f"decoded pictures can't be kept ({error}); the run goes on without", stacklevel=3)

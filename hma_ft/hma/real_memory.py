@@ -80,11 +80,11 @@ class RealMemory(nn.Module):
         """
         if self.size == 0:
             return
-        start = int(self.pointer)
-        self.pointer.copy_(torch.as_tensor((start + len(features)) % self.size))
+        # The pointer stays on the device: reading its value would make the host wait for all that is queued there.
         skipped = max(len(features) - self.size, 0)
+        slots = (torch.arange(skipped, len(features), device=features.device) + self.pointer) % self.size
+        self.pointer.copy_((self.pointer + len(features)) % self.size)
         features, labels = features[skipped:], labels[skipped:]
-        slots = (torch.arange(len(features), device=features.device) + start + skipped) % self.size
         self.features[slots] = features.to(self.features.dtype)
         self.labels[slots] = self._stored(labels)
         if self.store_vectors:

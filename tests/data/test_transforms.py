@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import create_transform
+from torchvision.transforms import InterpolationMode, v2
 
 from hma_ft.config.schema import AugmentConfig
 from hma_ft.data.transforms import EvalTransform, TrainTransform
@@ -38,6 +39,23 @@ def test_training_views_are_seeded_and_differ() -> None:
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])
     assert views[0].shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("side_by_side", [True, False], ids=["channels_last", "planar"])
+def test_training_views_are_torchvisions_bit_for_bit(interpolation: str, side_by_side: bool) -> None:
+    size = 32
+    own = TrainTransform(AugmentConfig(image_size=size), interpolation=interpolation, fill=(0, 0, 0))
+    filter_ = InterpolationMode(interpolation)
+    theirs = v2.Compose([v2.RandomResizedCrop(size, interpolation=filter_), v2.RandomHorizontalFlip()])
+    for seed in range(30):
+        noise = torch.randint(256, (40 + seed, 61, 3), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+        picture = noise.permute(2, 0, 1) if side_by_side else noise.permute(2, 0, 1).contiguous()
+        torch.manual_seed(seed)
+        expected, state = theirs(picture), torch.random.get_rng_state()
+        torch.manual_seed(seed)
+        assert torch.equal(own(picture), expected)
+        assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_no_augmentation_is_a_resize() -> None:

@@ -100,6 +100,23 @@ def test_stored_vectors_are_read_and_take_no_gradient(path: bool) -> None:
     torch.testing.assert_close(head.read_real(rows, None), expected, **EXACT)
 
 
+def test_half_precision_stays_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "costs_less", lambda *_, **__: True)
+    results = []
+    for enabled in (True, False):
+        head = build(null_slot=True).float()
+        written = batch(1)
+        head.write(*written)
+        features, labels, ids = batch(2)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            logits = head(features.float(), ids)
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+        gradients = torch.autograd.grad(loss, list(head.real_attention.parameters()))
+        results.append((logits.float(), *(gradient.float() for gradient in gradients)))
+    for half, full in zip(*results, strict=True):
+        assert (half - full).norm() <= 0.03 * full.norm() + 1e-3
+
+
 def test_the_cheaper_way_is_chosen_by_size() -> None:
     block = MemoryAttention(832)
     sizes = {rows: MemoryRows(torch.empty(rows, 768), torch.empty(rows, 64)) for rows in (64, 512, 65536)}

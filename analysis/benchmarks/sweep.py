@@ -1,0 +1,188 @@
+"""A head-only sweep of 16 trials with stored features, beside runs that compute them; what evaluation takes of a run.
+
+python -m analysis.benchmarks.sweep [--quick]
+
+DeiT-Tiny frozen, DTD, batch 128, an evaluation every 30 steps; the trials differ in learning rate, rows of the real
+memory and slots. Two runs without stored features do part of the steps, and their training time is scaled to all.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main, skipped
+
+LEARNING_RATES, ROWS, SLOTS = (0.003, 0.01), (128, 256, 512, 1024), (8, 16)
+METRICS = "**/metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of the sweep."""
+
+    trials: int
+    steps: int
+    uncached_steps: int  # of a run without stored features; the rest is scaled
+    batch: int
+    eval_every: int
+
+
+def measure(options: Options) -> list[Finding]:
+    """Runs the uncached runs, a sweep, and a second sweep on the same views."""
+    if options.shared is None and not options.quick:
+        return [skipped("head-only sweep, evaluation")]
+    plan = Plan(4, 4, 2, 8, 2) if options.quick else Plan(16, 100, 40, 128, 30)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        base = _arguments(options, plan)
+        uncached = [_uncached_seconds(base, folder / f"uncached{lr}", plan, lr) for lr in LEARNING_RATES]
+        steps = f"trainer.max_steps={plan.steps}"
+        started = time.perf_counter()
+        _run(["-m", *base, *_axes(plan), "sweep.name=first", steps], folder / "sweep")
+        whole = time.perf_counter() - started
+        trials = sorted(_results(folder / "sweep"), key=lambda result: -result["time/train_s"])
+        _run(["-m", *base, "optimizer.lr=0.02,0.03", "sweep.name=second", steps], folder / "sweep")
+        second = sorted(_results(folder / "sweep"), key=lambda result: result["finished"])[-2:]
+        identical = all(_same_losses(folder / f"uncached{lr}", folder / "sweep", plan) for lr in LEARNING_RATES)
+    return [
+        *_sweep_findings(plan, uncached, whole, trials),
+        Finding(
+            "a second sweep on the same views: from command to first step",
+            "",
+            f"{max(r['time/first_step_s'] for r in second):.1f} s in the slower of 2 trials",
+            "within 10 s",
+            max(r["time/first_step_s"] for r in second) <= 10,
+        ),
+        Finding(
+            f"loss of each of {plan.uncached_steps} steps with stored features",
+            "the same two trials without",
+            "identical in every digit" if identical else "different",
+            "identical",
+            identical,
+        ),
+        _evaluation("with stored features", trials[1:]),
+        _evaluation("without stored features (the trial that computed them)", trials[:1]),
+    ]
+
+
+def _sweep_findings(plan: Plan, uncached: list[float], whole: float, trials: list[dict[str, Any]]) -> list[Finding]:
+    """All trials, and the first four of them, against as many uncached runs."""
+    one = sum(uncached) / len(uncached)
+    producing, *reading = sorted((trial["time/wall_s"] for trial in trials), reverse=True)
+    between = max(0.0, whole - producing - sum(reading)) / len(trials)  # the launcher's part
+    four = producing + 3 * median(reading) + 4 * between
+    spread = ", ".join(f"{seconds:.0f} s" for seconds in uncached)
+    against = f"uncached runs of {one:.0f} s each (two measured: {spread})"
+    return [
+        Finding(
+            f"head-only sweep, {len(trials)} trials of {plan.steps} steps of {plan.batch}, stored features: "
+            f"{whole:.0f} s (first trial {producing:.0f} s, others {min(reading):.1f} to {max(reading):.1f} s)",
+            f"{len(trials)} {against}",
+            f"{len(trials) * one / whole:.1f} x faster",
+            "8 x or more",
+            len(trials) * one / whole >= 8,
+        ),
+        Finding(
+            f"the same, 4 trials: {four:.0f} s (first, and three of the median)",
+            f"4 {against}",
+            f"{4 * one / four:.1f} x faster",
+            "3 x or more",
+            4 * one / four >= 3,
+        ),
+    ]
+
+
+def _evaluation(what: str, results: list[dict[str, Any]]) -> Finding:
+    """Share of validation in the time of the loop."""
+    shares = [r["time/eval_s"] / (r["time/train_s"] + r["time/eval_s"]) for r in results]
+    return Finding(
+        f"evaluation, frozen backbone, {what}",
+        "the time of training and evaluation",
+        f"{max(shares):.1%}" + (f" in the worst of {len(shares)} trials" if len(shares) > 1 else ""),
+        "at most 10%",
+        max(shares) <= 0.1,
+    )
+
+
+def _arguments(options: Options, plan: Plan) -> list[str]:
+    """What all runs have in common. Quick ones read the digits, which come with a package."""
+    if options.quick or options.shared is None:
+        data = ["model=vit_micro", "dataset=digits", "augment=digits"]
+    else:
+        weights = options.shared / "data/weights/deit_tiny_patch16_224.pth"
+        data = ["model=deit_tiny", f"model.weights={weights}", "dataset=dtd", f"dataset.root={options.shared / 'data'}"]
+    return [
+        *data,
+        "method=hma_head",
+        "tracking=off",
+        "trainer.device=cpu",
+        "trainer.workers=0",
+        "scheduler=constant",
+        "scheduler.warmup_steps=1",
+        f"trainer.batch_size={plan.batch}",
+        f"trainer.eval_every={plan.eval_every}",
+        "trainer.log_every=1",
+    ]
+
+
+def _axes(plan: Plan) -> list[str]:
+    """The sweep's axes, with as many rows as give its number of trials."""
+    rows = ROWS[: plan.trials // (len(LEARNING_RATES) * len(SLOTS))]
+    return [
+        f"optimizer.lr={','.join(map(str, LEARNING_RATES))}",
+        f"method.hma.real.size={','.join(map(str, rows))}",
+        f"method.hma.synthetic.slots={','.join(map(str, SLOTS))}",
+    ]
+
+
+def _uncached_seconds(base: list[str], folder: Path, plan: Plan, learning_rate: float) -> float:
+    """Of a run of all steps: measured with part of them, the training time scaled."""
+    trial = [
+        f"optimizer.lr={learning_rate}",
+        f"method.hma.real.size={ROWS[0]}",
+        f"method.hma.synthetic.slots={SLOTS[0]}",
+        "trainer.feature_reuse=false",
+        f"trainer.max_steps={plan.uncached_steps}",
+    ]
+    _run([*base, *trial], folder)
+    (result,) = _results(folder)
+    return result["time/wall_s"] + result["time/train_s"] * (plan.steps / plan.uncached_steps - 1)
+
+
+def _run(arguments: list[str], folder: Path) -> None:
+    """`python run.py ...` with its records in a folder."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, str(REPOSITORY / "run.py"), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+
+
+def _results(folder: Path) -> list[dict[str, Any]]:
+    """The results of all runs in a folder."""
+    paths = folder.glob("**/result.json")
+    return [json.loads(path.read_text()) | {"finished": path.stat().st_mtime} for path in paths]
+
+
+def _same_losses(uncached: Path, sweep: Path, plan: Plan) -> bool:
+    """Whether one trial of the sweep has exactly the losses of the uncached run; the schedule is constant."""
+    (expected,) = (_losses(path) for path in uncached.glob(METRICS))
+    return len(expected) == plan.uncached_steps and any(
+        _losses(path)[: plan.uncached_steps] == expected for path in sweep.glob(METRICS)
+    )
+
+
+def _losses(metrics: Path) -> list[float]:
+    """Of every step."""
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [row["train/loss"] for row in rows if "train/loss" in row]
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure, __doc__))
