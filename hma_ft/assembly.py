@@ -86,16 +86,21 @@ def _feature_stores(
     shared = {
         "weights": digest_of_frozen(method),
         "model": [config.model.name, config.model.options],
-        "data": splits.description,
         "arithmetic": [trainer.precision.value, str(accelerator.device), trainer.compile, trainer.channels_last],
         "threads": torch.get_num_threads(),
     }
+    described = splits.description
     views = {
+        "data": {name: described[name] for name in ("train", "train_digest", "classes")},
         "augment": asdict(augment),
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
     }
-    whole = {"transform": [augment.image_size, augment.eval_crop_ratio], "batch": trainer.eval_batch_size}
+    whole = {
+        "data": described,
+        "transform": [augment.image_size, augment.eval_crop_ratio],
+        "batch": trainer.eval_batch_size,
+    }
     root, limit = Path(config.runs_dir) / "features", int(trainer.feature_reuse_gb * 1e9)
     view_store, split_store = (FeatureStore(root, shared | own, limit_bytes=limit) for own in (views, whole))
     return view_store, split_store

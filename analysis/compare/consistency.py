@@ -15,6 +15,7 @@ _LISTED = 4  # values that a statement names
 # Settings that must be equal on one data set, beside the facts below.
 EQUAL_KEYS = ("model.name", "model.weights", "model.pretrained", "model.drop_path_rate", "augment", "dataset")
 EQUAL_STEPS = ("trainer.max_steps", "trainer.batch_size")
+_SPLIT_SEED = "dataset.split_seed"
 _NO_SETTING = ("dataset.root", "dataset.download")
 
 
@@ -53,6 +54,9 @@ def _values(runs: Sequence[RunData], key: str) -> list[str]:
 def problems(cells: Sequence[Cell], *, by: Sequence[str], tuned: Sequence[str]) -> list[str]:
     """What should be equal and is not, a line each. Settings that group or are tuned may differ."""
     free = {*by, *tuned}
+    runs = [run for cell in cells for run in cell.everything]
+    if splits_follow_seeds(runs):
+        free.add(_SPLIT_SEED)
     found = [line for cell in cells for line in _mixed(cell, free)]
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         runs = [run for cell in cells if cell.dataset == dataset for run in cell.everything]
@@ -66,6 +70,11 @@ def one_line(found: Sequence[str]) -> str:
     """The first problems, and how many more there are."""
     more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     return "; ".join(found[:_LISTED]) + more
+
+
+def splits_follow_seeds(runs: Sequence[RunData]) -> bool:
+    """Whether every run draws its split by its own seed, so that runs of one seed are the ones to have equal splits."""
+    return len({run.seed for run in runs}) > 1 and all(run.params.get(_SPLIT_SEED) == str(run.seed) for run in runs)
 
 
 def _mixed(cell: Cell, free: set[str]) -> list[str]:
@@ -89,7 +98,12 @@ def _facts(runs: Sequence[RunData], free: set[str]) -> list[tuple[str, Callable[
     """Name, value of a run, and the runs that it concerns."""
     facts: list[tuple[str, Callable[[RunData], str], Sequence[RunData]]] = []
     for split in ("train", "val", "test"):
-        facts.append((f"the {split} split", partial(_digest, split), runs))
+        if _SPLIT_SEED in free:
+            for seed in sorted({run.seed for run in runs}):
+                same_seed = [run for run in runs if run.seed == seed]
+                facts.append((f"the {split} split of seed {seed}", partial(_digest, split), same_seed))
+        else:
+            facts.append((f"the {split} split", partial(_digest, split), runs))
     learning = [run for run in runs if run.learns_by_steps]
     keys = sorted({key for run in runs for key in run.params})
     for key in keys:

@@ -89,6 +89,11 @@ def _dataset(config: Config) -> Iterator[str]:
     if not 0 < dataset.val_fraction < 1:
         yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
     yield from _positive(dataset__cache_gb=dataset.cache_gb)
+    if dataset.train_per_class is not None:
+        yield from _positive(dataset__train_per_class=dataset.train_per_class)
+    yield from _share(dataset__label_noise=dataset.label_noise)
+    if not 1 <= dataset.corruption_severity <= 5:
+        yield f"dataset.corruption_severity={dataset.corruption_severity} must be 1 to 5"
     if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():
         yield f"dataset.root={dataset.root} is no folder: give the one that holds the pictures"
 

@@ -41,7 +41,12 @@ LEFT_OUT = {
 }
 
 # Settings added since version 1, with the value that means "as before": a run that has it keeps its fingerprint.
-ADDED_LATER: dict[str, Any] = {}
+ADDED_LATER: dict[str, Any] = {
+    "dataset.train_per_class": None,
+    "dataset.label_noise": 0.0,
+    "dataset.test_corruption": "none",
+    "dataset.corruption_severity": 3,
+}
 
 
 def fingerprint(config: Config) -> str:

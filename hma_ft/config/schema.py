@@ -99,6 +99,16 @@ class PictureCaching(Enum):
     disk = "disk"
 
 
+class Corruption(Enum):
+    """How test pictures are damaged (Hendrycks and Dietterich, ICLR 2019)."""
+
+    none = "none"
+    noise = "noise"
+    blur = "blur"
+    contrast = "contrast"
+    jpeg = "jpeg"
+
+
 @dataclass
 class ModelConfig:
     """A timm Vision Transformer and where its weights come from."""
@@ -192,8 +202,12 @@ class DatasetConfig:
     root: str = "data"
     on_disk: bool = True  # false: the pictures come with a package
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
-    split_seed: int = 0  # of the val split, where the data set has none of its own
+    split_seed: int = 0  # of the val split, where the data set has none of its own, and of the draws below
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    train_per_class: int | None = None  # few-shot: so many training pictures a class, drawn by split_seed
+    label_noise: float = 0.0  # share of training pictures with another class's label, drawn by split_seed
+    test_corruption: Corruption = Corruption.none
+    corruption_severity: int = 3  # 1 to 5
     cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it
     cache_gb: float = 10.0  # its bound; pictures that don't fit are decoded again
     cache_dir: str = "${runs_dir}/pictures"  # of cache=disk

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.conditions import with_conditions
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
@@ -55,6 +56,7 @@ def load_splits(config: DatasetConfig) -> Splits:
     else:
         train_indices, val_indices = stratified(train.labels, config.val_fraction, config.split_seed)
         train, val = Subset(train, train_indices), Subset(train, val_indices)
+    train, test = with_conditions(train, test, config)
     splits = Splits(train, val, test, train.class_names)
     for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         if len(samples) == 0:

@@ -202,3 +202,16 @@ def test_damaged_predictions_are_named(tmp_path: Path, write_run: WriteRun) -> N
     (run,) = load_directories([tmp_path / "runs"]).runs
     with pytest.raises(UserError, match=r"predictions\.npz can't be read"):
         run.read_predictions("")
+
+
+def test_splits_drawn_by_the_seed_are_compared_within_the_seed(
+    write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 2):
+        for method in ("head", "hma"):
+            drawn = {"settings": {"dataset.split_seed": seed}, "data": {"train_digest": f"drawn-{seed}"}}
+            write_run(method, seed=seed, right=30, **drawn)
+    assert not any("NOT COMPARABLE" in text for text in compare(tmp_path)["statements"])
+    odd = {"settings": {"dataset.split_seed": 2}, "data": {"train_digest": "other"}}
+    write_run("full", seed=2, right=30, **odd)
+    assert "the train split of seed 2 on digits is not the same" in refusal(tmp_path, capsys)

@@ -1,0 +1,95 @@
+"""Harder conditions than a data set comes with: few pictures a class, wrong labels, corrupted test pictures."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from hma_ft.config.schema import Corruption, DatasetConfig
+from hma_ft.data.sources.base import Samples, Subset
+from hma_ft.errors import UserError
+from hma_ft.seeds import derive_seed
+
+# By severity 1 to 5, for pictures scaled to 0..1; blur in pixels of the file (Hendrycks and Dietterich, ICLR 2019).
+NOISE_SD = (0.08, 0.12, 0.18, 0.26, 0.38)
+BLUR_SIGMA = (1.0, 2.0, 3.0, 4.0, 6.0)
+CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
+JPEG_QUALITY = (25, 18, 15, 10, 7)
+
+
+def with_conditions(train: Samples, test: Samples, config: DatasetConfig) -> tuple[Samples, Samples]:
+    """Train and test as `config` wants them. UserError if a class has too few pictures."""
+    if config.train_per_class is not None:
+        train = Subset(train, few_per_class(train, config.train_per_class, config.split_seed))
+    if config.label_noise:
+        train = Relabelled(train, noisy_labels(train, config.label_noise, config.split_seed))
+    if config.test_corruption is not Corruption.none:
+        test = Corrupted(test, config.test_corruption, config.corruption_severity)
+    return train, test
+
+
+def few_per_class(samples: Samples, number: int, seed: int) -> Tensor:
+    """Sorted indices of `number` pictures a class; a smaller number with the same seed gives some of the same ones."""
+    chosen = []
+    for label, name in enumerate(samples.class_names):
+        members = (samples.labels == label).nonzero().flatten()
+        if len(members) < number:
+            raise UserError(f"dataset.train_per_class={number}, but class {name} has {len(members)} training pictures")
+        generator = torch.Generator().manual_seed(derive_seed("train_per_class", seed, label))
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:number]])
+    return torch.cat(chosen).sort().values
+
+
+def noisy_labels(samples: Samples, share: float, seed: int) -> Tensor:
+    """Labels [N], of which a `share` of the pictures has another class's, all others equally likely."""
+    generator = torch.Generator().manual_seed(derive_seed("label_noise", seed))
+    count, classes = len(samples), len(samples.class_names)
+    wrong = torch.randperm(count, generator=generator)[: round(share * count)]
+    shift = torch.randint(1, classes, (len(wrong),), generator=generator)
+    labels = samples.labels.clone()
+    labels[wrong] = (labels[wrong] + shift) % classes
+    return labels
+
+
+class Relabelled(Subset):
+    """The same pictures with other labels."""
+
+    def __init__(self, samples: Samples, labels: Tensor) -> None:
+        super().__init__(samples, torch.arange(len(samples)))
+        self.labels = labels
+
+
+class Corrupted(Subset):
+    """The same pictures, damaged; a pure function of the picture and its number."""
+
+    def __init__(self, samples: Samples, corruption: Corruption, severity: int) -> None:
+        """`severity`: 1 to 5."""
+        super().__init__(samples, torch.arange(len(samples)))
+        self.corruption = corruption
+        self.severity = severity
+
+    def load(self, index: int) -> Tensor:
+        """uint8 [3, H, W]."""
+        return corrupt(self.samples.load(index), self.corruption, self.severity, index)
+
+    def key(self, index: int) -> str:
+        """Tells damaged pictures from their originals."""
+        return f"{self.samples.key(index)} ({self.corruption.value} {self.severity})"
+
+
+def corrupt(picture: Tensor, corruption: Corruption, severity: int, number: int) -> Tensor:
+    """A picture uint8 [3, H, W] of the same size, damaged; `number` draws the noise."""
+    level = severity - 1
+    if corruption is Corruption.jpeg:
+        return functional.jpeg(picture, JPEG_QUALITY[level])
+    values = picture.float() / 255
+    if corruption is Corruption.noise:
+        generator = torch.Generator().manual_seed(derive_seed("corruption", number))
+        values = values + NOISE_SD[level] * torch.randn(values.shape, generator=generator)
+    elif corruption is Corruption.blur:
+        reach = round(4 * BLUR_SIGMA[level])
+        width, height = (2 * min(reach, side - 1) + 1 for side in (picture.shape[2], picture.shape[1]))  # it reflects
+        values = functional.gaussian_blur(values, [width, height], [BLUR_SIGMA[level]])
+    elif corruption is Corruption.contrast:
+        mean = values.mean(dim=(1, 2), keepdim=True)
+        values = mean + CONTRAST[level] * (values - mean)
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8)

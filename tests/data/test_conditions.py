@@ -1,0 +1,107 @@
+"""Few pictures a class, wrong labels, corrupted test pictures: how many, which, how strong."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from hma_ft.config.schema import Corruption, DatasetConfig
+from hma_ft.data.conditions import JPEG_QUALITY, corrupt
+from hma_ft.data.splits import Splits, load_splits
+from hma_ft.errors import UserError
+
+DIGITS = DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")
+
+
+def splits(**changes: object) -> Splits:
+    return load_splits(dataclasses.replace(DIGITS, **changes))  # type: ignore[arg-type]
+
+
+def keys(found: Splits) -> set[str]:
+    return {found.train.key(index) for index in range(len(found.train))}
+
+
+@pytest.fixture(scope="module")
+def picture() -> Tensor:
+    """A smooth grey ramp with a square on it."""
+    ramp = torch.linspace(60, 180, 64).expand(3, 48, 64).clone()
+    ramp[:, 10:30, 20:40] = 230
+    return ramp.round().to(torch.uint8)
+
+
+def test_few_pictures_are_balanced_nested_and_drawn_by_the_split_seed() -> None:
+    five, ten, other = (splits(train_per_class=n, split_seed=s) for n, s in ((5, 0), (10, 0), (5, 1)))
+    assert five.train.labels.bincount().tolist() == [5] * 10
+    assert keys(five) < keys(ten) < keys(splits())
+    assert keys(other) != keys(five)
+    assert five.description["val_digest"] == splits().description["val_digest"]
+    with pytest.raises(UserError, match=r"train_per_class=999, but class 0 has \d+ training pictures"):
+        splits(train_per_class=999)
+
+
+def test_the_share_of_wrong_labels_is_exact_and_only_train_has_them() -> None:
+    clean, noisy = splits(), splits(label_noise=0.4)
+    assert keys(clean) == keys(noisy)
+    wrong = clean.train.labels != noisy.train.labels
+    assert int(wrong.sum()) == round(0.4 * len(clean.train))
+    assert noisy.train.labels[wrong].unique().tolist() == list(range(10))
+    for name in ("val", "test"):
+        assert noisy.description[f"{name}_digest"] == clean.description[f"{name}_digest"]
+    assert noisy.description["train_digest"] != clean.description["train_digest"]
+
+
+def test_only_test_pictures_are_corrupted_and_their_names_say_so() -> None:
+    clean, damaged = splits(), splits(test_corruption=Corruption.contrast)
+    for name in ("train", "val"):
+        assert damaged.description[f"{name}_digest"] == clean.description[f"{name}_digest"]
+    assert torch.equal(damaged.train.load(0), clean.train.load(0))
+    assert damaged.test.key(7) == f"{clean.test.key(7)} (contrast 3)"
+    assert torch.equal(damaged.test.load(7), damaged.test.load(7))
+    assert damaged.test.load(7).float().std() < 0.3 * clean.test.load(7).float().std()
+
+
+def test_noise_has_the_standard_deviation_that_it_claims(picture: Tensor) -> None:
+    flat = torch.full((3, 200, 200), 128, dtype=torch.uint8)
+    for severity, sd in ((1, 0.08), (3, 0.18)):
+        noisy = corrupt(flat, Corruption.noise, severity, 3).float() / 255
+        assert noisy.std().item() == pytest.approx(sd, rel=0.03)
+    assert not torch.equal(corrupt(picture, Corruption.noise, 1, 0), corrupt(picture, Corruption.noise, 1, 1))
+
+
+def test_blur_is_the_gaussian_of_another_library(picture: Tensor) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    expected = gaussian_filter(picture[0].numpy().astype(float), 3.0, mode="mirror", truncate=4.0)
+    ours = corrupt(picture, Corruption.blur, 3, 0)[0].numpy()
+    assert np.abs(ours - expected).max() <= 1.0
+    pil = np.asarray(to_pil_image(picture).filter(ImageFilter.GaussianBlur(3)))[:, :, 0].astype(float)
+    assert np.abs(ours - pil)[12:-12, 12:-12].mean() < 3.0  # three box filters, only nearly a Gaussian
+
+
+def test_contrast_keeps_the_mean_and_shrinks_the_rest(picture: Tensor) -> None:
+    ours = corrupt(picture, Corruption.contrast, 4, 0).float()
+    values = picture.float()
+    assert (ours - (values.mean() + 0.1 * (values - values.mean()))).abs().max() <= 0.51
+
+
+def test_jpeg_loses_what_pillow_loses(picture: Tensor) -> None:
+    file = io.BytesIO()
+    to_pil_image(picture).save(file, "JPEG", quality=JPEG_QUALITY[2])
+    expected = np.asarray(Image.open(file)).astype(float)
+    ours = corrupt(picture, Corruption.jpeg, 3, 0).permute(1, 2, 0).numpy().astype(float)
+    assert np.abs(ours - expected).mean() < 1.5
+    assert np.abs(ours - picture.permute(1, 2, 0).numpy()).mean() > 0.5
+
+
+@pytest.mark.parametrize("size", [(3, 5), (64, 2)])
+def test_tiny_pictures_survive_every_corruption(size: tuple[int, int]) -> None:
+    tiny = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    for kind in Corruption:
+        if kind is not Corruption.none:
+            damaged = corrupt(tiny, kind, 5, 0)
+            assert damaged.shape == tiny.shape and damaged.dtype == torch.uint8
