@@ -2,7 +2,7 @@
 # make test   set up, run every test
 # make ui     compare the runs in MLflow
 # make lint   format, style, types
-# make bench  speed of head, memory and input pipeline against named alternatives
+# make bench  speed against named alternatives, into docs/BENCHMARKS.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,9 +30,7 @@ ui: $(VENV)/.installed
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUNS)/mlflow.db
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m analysis.benchmarks.head
-	$(BIN)/python -m analysis.benchmarks.memory
-	$(BIN)/python -m analysis.benchmarks.input_pipeline
+	$(BIN)/python -m analysis.benchmarks
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

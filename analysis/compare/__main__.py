@@ -1,6 +1,5 @@
 """`python -m analysis.compare`: read, choose, compare, print, write."""
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -8,20 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from analysis.compare.arguments import parse
-from analysis.compare.comparison import compare
-from analysis.compare.load import load_directories
-from analysis.compare.report import Report, make_report, write_json
-from analysis.compare.select import Selection, select
+from analysis.compare.build import report_of
+from analysis.compare.report import Report, write_json
 from analysis.compare.text import csv_text, markdown, print_report
 from hma_ft.errors import UserError
-from hma_ft.tracking.environment import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line about what the user can mend."""
     options = parse(arguments)
     try:
-        report = _report(options)
+        report = report_of(options)
         print_report(report)
         _write(report, options.out, options.html, figures=not options.no_figures)
     except UserError as error:
@@ -31,30 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _report(options: argparse.Namespace) -> Report:
-    if options.mlflow is not None:
-        from analysis.compare.load_mlflow import load_mlflow
-
-        records = load_mlflow(options.mlflow, options.experiment)
-    else:
-        records = load_directories(options.runs)
-    selection = Selection(options.sweep, options.dataset, options.method, options.where)
-    runs, notes = select(records, selection)
-    comparison = compare(
-        records.source,
-        runs,
-        by=options.by,
-        tuned=options.tune,
-        metric=options.metric,
-        mode=options.inference,
-        baseline=options.baseline,
-        level=options.level,
-        force=options.force,
-        notes=notes,
-    )
-    return make_report(comparison, command_line())
 
 
 def _write(report: Report, out: Path | None, html: Path | None, *, figures: bool) -> None:

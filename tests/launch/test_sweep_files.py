@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
+SWEEPS = ROOT / "sweeps"
+NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_composes(name: str, run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    lines = (ROOT / "sweeps" / f"{name}.yaml").read_text().splitlines()
+    lines = (SWEEPS / f"{name}.yaml").read_text().splitlines()
     header = "\n".join(line for line in lines if line.startswith("#"))
     assert f"python run.py -m sweep={name}" in header
     promised = re.search(r"(\d+) trials", header)
     assert promised is not None
     done = run_py("-m", f"sweep={name}", "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{name}-")
+    assert done.stdout.startswith(f"{name.replace('/', '_')}-")
     assert f"{promised.group(1)} new. A trial asks for: jobs at a time=" in done.stdout
 
 

@@ -1,0 +1,97 @@
+"""The page of the study: questions, tables and figures of `analysis.compare`, verdicts; every figure from a record."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.compare.report import Report
+from analysis.compare.text import markdown_table
+from analysis.study.sections import Section
+
+HEAD = """\
+# Is heterogeneous memory worth it here?
+
+Written by `python -m analysis.study`: every figure, table and verdict below is computed from the records of the runs,
+whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each section's sweep, then that command.
+
+## Protocol
+
+DeiT-Tiny (ImageNet-1k weights), frozen; all methods see the same augmented views in the same order (released transform,
+{steps} steps of {batch} pictures). Weights, and learning rates where there is a grid, are chosen on val; test is read
+once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed, and a
+verdict is the exact sign-flip test's after Holm's correction over its table; [COMPARE.md](COMPARE.md) explains every
+column. Runs were made with commit {commit} on {device}.
+"""
+
+THREATS = """\
+## Threats
+
+- One small backbone, frozen, pretrained on images that resemble some of the data; few steps. Nothing here is about full
+  fine-tuning, large backbones or long training.
+- DTD is the ten-class subset at hand with a split of its own, the flowers are 64 x 64 copies: no figure compares with
+  published ones.
+- Seeds vary initial weights, order and augmentation; except where said, all of them share one split, so intervals do
+  not cover the choice of the pictures.
+- Where a grid's end was chosen (`end of grid`), a wider grid could move that method.
+- A verdict of *no difference shown* is no proof of equality: the intervals say how large a difference may have been
+  missed.
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A section with what was found; no report where its runs are missing."""
+
+    section: Section
+    command: str
+    report: Report | None
+    problem: str = ""
+    figure: Path | None = None  # relative to the page
+
+
+def page(answers: list[Answer]) -> str:
+    """Markdown. At least one answer has a report."""
+    run = next(a.report for a in answers if a.report).comparison.cells[0].runs[0]
+    head = HEAD.format(
+        steps=run.params["trainer.max_steps"],
+        batch=run.params["trainer.batch_size"],
+        commit=", ".join(sorted({_commit(a.report) for a in answers if a.report})),
+        device=run.env.get("device") or "an unknown device",
+    )
+    parts = [head, "## In short", _verdicts(answers)]
+    for answer in answers:
+        parts += _section(answer)
+    return "\n\n".join(part.rstrip() for part in [*parts, THREATS] if part) + "\n"
+
+
+def _commit(report: Report) -> str:
+    git = report.comparison.cells[0].runs[0].env.get("git") or {}
+    return str(git.get("commit") or "unknown")[:12] + (" with changes" if git.get("dirty") else "")
+
+
+def _section(answer: Answer) -> list[str]:
+    section, parts = answer.section, [f"## {answer.section.title}", answer.section.question]
+    if answer.report is None:
+        return [*parts, f"Not run: {answer.problem}."]
+    parts.append(f"    {answer.command}")
+    for name in section.tables:
+        table = answer.report.table(name)
+        if table is not None:
+            parts += [f"**{table.title}**", markdown_table(table), table.note]
+    if answer.figure is not None:
+        parts.append(f"![{section.title}]({answer.figure})")
+    notes = "\n".join(f"- {statement}" for statement in answer.report.statements)
+    return [*parts, notes]
+
+
+def _verdicts(answers: list[Answer]) -> str:
+    """One line for each difference that a section tests."""
+    lines = []
+    for answer in answers:
+        table = answer.report.table("paired") if answer.report else None
+        for row in table.rows if table and "paired" in answer.section.tables else []:
+            low, high = 100 * row["t_low"], 100 * row["t_high"]
+            lines.append(
+                f"- {row['dataset']}: `{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} "
+                f"points ({low:+.2f} to {high:+.2f}, {row['pairs']} seeds): {row['verdict']}"
+            )
+    return "\n".join(lines) or "No section tests a difference."

@@ -1,0 +1,51 @@
+"""The study's page from real runs: its figures are those of the records, and what was not run is said."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+
+import pytest
+import yaml
+
+RunPy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def study(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "analysis.study", *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_page_has_the_figures_of_the_records(run_py: RunPy, tmp_path: Path, repository: Path) -> None:
+    small = ["model=vit_micro", "dataset=digits", "augment=digits", "trainer.max_steps=6", "scheduler.warmup_steps=1"]
+    axes = ["seed=0,1", "method=head,hma_head", "optimizer.lr=0.01,0.1", "trainer.eval_every=3"]
+    done = run_py("-m", "sweep=study/dtd", *small, *axes)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    out = tmp_path / "STUDY.md"
+    made = study(repository, "--runs", str(tmp_path / "runs"), "--out", str(out))
+    assert made.returncode == 0, made.stderr
+    text = out.read_text()
+    assert "## Is memory worth it on textures?" in text and "Not run: " in text
+    assert (tmp_path / "study" / "study_dtd_accuracy.png").stat().st_size > 10_000
+    chosen = dict(re.findall(r"\| digits \| (\w+) \| 2 \| .* lr ([\d.]+) of 2", text))
+    for method, rate in chosen.items():
+        scores = []
+        for path in (tmp_path / "runs" / "digits").glob(f"{method}-*/result.json"):
+            if yaml.safe_load((path.parent / "config.yaml").read_text())["optimizer"]["lr"] == float(rate):
+                scores.append(json.loads(path.read_text())["test/top1"])
+        assert len(scores) == 2
+        assert f"| digits | {method} | 2 | {100 * mean(scores):.2f} |" in text
+    assert set(chosen) == {"head", "hma_head"}
+    (verdict,) = re.findall(r"- digits: `hma_head` against `head`: .* 2 seeds\): (.*)", text)
+    assert verdict == "can't decide"
+
+
+def test_without_runs_it_is_one_line(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    made = study(repository, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "page.md"))
+    assert made.returncode == 2 and not (tmp_path / "page.md").exists()
+    assert made.stderr.startswith("error: ") and made.stderr.count("\n") == 1
