@@ -1,0 +1,60 @@
+"""The benchmarks run from end to end in small sizes; what they compare is checked elsewhere to 1e-9."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+from analysis.benchmarks.scale import Setting
+from analysis.benchmarks.setting import batch, filled_head
+
+pytestmark = pytest.mark.slow
+ROW = re.compile(r"^\| (.*) \| (.*) \| (.*) \| (.*) \| (yes|\*\*no\*\*|) \|$", re.MULTILINE)
+
+
+def measured(repository: Path, page: Path, *command: str) -> list[tuple[str, ...]]:
+    """The rows of the page: what, against, figure, target, holds."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--quick", "--out", str(page)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    text = page.read_text()
+    assert "- commit: " in text and "- processor: " in text and "torch " in text
+    return [row for row in ROW.findall(text) if row[0] != "what"]
+
+
+def test_every_target_has_a_figure_and_a_verdict(repository: Path, tmp_path: Path, shared: Path) -> None:
+    rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks")
+    assert not [row for row in rows if "failed" in row[2] or "skipped" in row[2]]
+    with_target = [row for row in rows if row[3]]
+    assert all(row[4] for row in with_target)
+    for part in ("--cfg job", "R=", "head-only sweep", "second sweep", "evaluation", "JPEG"):
+        assert any(part in " ".join(row[:2]) for row in with_target), part
+    (exact,) = [row for row in rows if row[3] == "identical"]
+    assert exact[4] == "yes", "stored features change no digit of a loss, in any size"
+
+
+def test_the_gpu_benchmark_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
+    rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks.gpu")
+    for method in ("full", "head", "hma", "hma_head"):
+        assert any(f", {method}, bf16" in row[0] and "steps/s" in row[2] for row in rows), method
+    assert any("compiled" in row[0] and "steps/s" in row[2] for row in rows)
+
+
+def test_operations_are_those_that_torch_counts() -> None:
+    """Of a step of the head; LayerNorm, softmax and such are not counted by either."""
+    setting = Setting(rows=64, slots=4, classes=10, batch=16)
+    head = filled_head(setting.rows, classes=setting.classes, slots=setting.slots)
+    features, labels, ids = batch(setting.batch, classes=setting.classes)
+    features.requires_grad_()  # as on a backbone that trains: every product has two gradients
+    with FlopCounterMode(display=False) as counter:
+        cross_entropy(head(features, ids), labels).backward()
+    assert counter.get_total_flops() / 2 == pytest.approx(sum(setting.operations().values()), rel=0.05)
