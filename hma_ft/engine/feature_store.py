@@ -70,6 +70,7 @@ class FeatureStore:
     @contextmanager
     def producing(self) -> Iterator[bool]:
         """Whether this process may compute what is missing: one at a time does, the others wait for its entries."""
+        self.directory.mkdir(parents=True, exist_ok=True)  # another run may have made room meanwhile
         with (self.directory / "producer.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

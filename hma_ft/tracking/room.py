@@ -10,7 +10,7 @@ def make_room(root: Path, own: Path, limit: int) -> int:
 
     Returns the bytes that are left. The time of last use is the folder's own: whoever uses one sets it.
     """
-    used = {folder: (folder.stat().st_mtime, _size(folder)) for folder in root.iterdir() if folder.is_dir()}
+    used = {folder: found for folder in root.iterdir() if (found := _time_and_size(folder)) is not None}
     left = sum(size for _, size in used.values())
     for folder in sorted(used, key=lambda folder: used[folder][0]):
         if left <= limit:
@@ -21,5 +21,18 @@ def make_room(root: Path, own: Path, limit: int) -> int:
     return left
 
 
-def _size(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+def _time_and_size(folder: Path) -> tuple[float, int] | None:
+    """None if it is no folder, or gone: others write to the root and make room in it meanwhile."""
+    try:
+        with os.scandir(folder) as entries:
+            return folder.stat().st_mtime, sum(_size(entry) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """A temporary file may have got its name since it was listed."""
+    try:
+        return entry.stat().st_size if entry.is_file() else 0
+    except FileNotFoundError:
+        return 0
