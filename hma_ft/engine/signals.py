@@ -14,6 +14,9 @@ from hma_ft.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 AGAIN_SECONDS = 0.05
+# torch's: starting the loader's processes, which would be orphaned, and taking a batch over from one of them, which
+# would complain of a broken connection. Both are short.
+UNSAFE = ("_MultiProcessingDataLoaderIter.__init__", "rebuild_storage_fd")
 
 
 class StopRequest:
@@ -71,9 +74,9 @@ class StopRequest:
 
 
 def _unsafe(frame: FrameType | None) -> bool:
-    """What is raised in a destructor is printed and lost, and in the start of loader processes it orphans them."""
+    """Whether an exception here would be lost, or break off what is agreed with the loader's processes."""
     while frame is not None:
-        if frame.f_code.co_name == "__del__" or frame.f_code.co_qualname == "_MultiProcessingDataLoaderIter.__init__":
+        if frame.f_code.co_qualname in UNSAFE or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False

@@ -3,9 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from multiprocessing.resource_sharer import DupFd
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from hma_ft.engine.signals import stop_on_signals
@@ -57,14 +59,33 @@ class Signalling(Sampler[int]):
         return iter(range(10_000))
 
 
-def count_batches(loader: Iterable[object], seen: list[object]) -> None:
-    for batch in loader:
-        seen.append(batch)
+def read_slowly(loader: DataLoader[int]) -> None:
+    for _ in loader:
         time.sleep(0.001)
 
 
+def interrupted_in(loader: DataLoader[int]) -> list[str]:
+    """The functions that the signal broke off, the innermost last."""
+    with stop_on_signals(), pytest.raises(Interrupted) as caught:
+        read_slowly(loader)
+    return [frame.name for frame in caught.traceback]
+
+
 def test_while_loader_processes_start_it_waits() -> None:
-    seen: list[object] = []
-    with stop_on_signals(), pytest.raises(Interrupted):
-        count_batches(DataLoader(range(10_000), sampler=Signalling(), num_workers=1), seen)  # type: ignore[arg-type]
-    assert 0 < len(seen) < 10_000
+    broken_off = interrupted_in(DataLoader(range(10_000), sampler=Signalling(), num_workers=1))  # type: ignore[arg-type]
+    assert "__init__" not in broken_off and "read_slowly" in broken_off
+
+
+def test_while_a_batch_is_taken_over_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection to a loader process isn't broken off."""
+    detach, asked = DupFd.detach, []
+
+    def signalled(fd: DupFd) -> int:
+        if not asked:
+            asked.append(fd)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return detach(fd)
+
+    monkeypatch.setattr(DupFd, "detach", signalled)
+    broken_off = interrupted_in(DataLoader(torch.arange(10_000), num_workers=1))  # type: ignore[arg-type]
+    assert asked and "rebuild_storage_fd" not in broken_off
