@@ -1,6 +1,6 @@
 """Steps a second and peak memory on a GPU; the share of the memory head; whether the input keeps up.
 
-python -m analysis.benchmarks.gpu [--quick] [--workers N] [--out FILE]
+python -m analysis.benchmarks.gpu [--quick] [--workers N] [--no-compile] [--out FILE]
 
 Full, head, hma and hma_head at ViT-B/32 and B/16, batch 128, bf16, with and without torch.compile, beside the same with
 the memory projected for each sample (where that fits into the GPU's memory); then images a second of ViT-B/32 and
@@ -13,7 +13,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,11 +40,11 @@ BASES: dict[str, tuple[str, float | None]] = {
 }
 
 
-def methods(sizes: Sizes) -> list[Finding]:
-    """Steps a second and peak memory of every method, and the share of HMA."""
+def methods(sizes: Sizes, compiling: Sequence[bool]) -> list[Finding]:
+    """Steps a second and peak memory of every method, and the share of HMA; `compiling`: with torch.compile or not."""
     findings = []
     for model in sizes.models:
-        for compiled in (False, True):
+        for compiled in compiling:
             seconds: dict[str, float] = {}
             for name in METHODS:
                 for per_sample in (False, True) if name in BASES else (False,):
@@ -165,11 +165,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the script out")
     parser.add_argument("--workers", type=int, default=min(8, len(os.sched_getaffinity(0))), help="loader processes")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--out", type=Path, help="also write the page here")
     chosen = parser.parse_args(arguments)
     found: Options = options(["--quick"] if chosen.quick else [])
     sizes = QUICK if chosen.quick or not torch.cuda.is_available() else FULL
-    findings = methods(sizes) + keeps_up(sizes, found.shared, chosen.workers)
+    findings = methods(sizes, [False] if chosen.no_compile else [False, True]) + keeps_up(
+        sizes, found.shared, chosen.workers
+    )
     page = f"# Speed on a GPU\n\n{description()}\n\n{table(findings)}\n"
     print(page)
     if chosen.out is not None:

@@ -43,10 +43,10 @@ def test_every_target_has_a_figure_and_a_verdict(repository: Path, tmp_path: Pat
 
 
 def test_the_gpu_benchmark_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
-    rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks.gpu")
+    rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks.gpu", "--no-compile")
     for method in ("full", "head", "hma", "hma_head"):
         assert any(f", {method}, bf16" in row[0] and "steps/s" in row[2] for row in rows), method
-    assert any("compiled" in row[0] and "steps/s" in row[2] for row in rows)
+    assert any("from JPEGs" in row[0] or "skipped" in row[2] for row in rows)
 
 
 def test_operations_are_those_that_torch_counts() -> None:
