@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not any(answer.report for answer in answers):
         print(f"error: {answers[0].problem}", file=sys.stderr)
         return 2
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(page(answers), encoding="utf-8")
     print(f"written to {chosen.out}")
     return 0

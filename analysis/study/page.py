@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.compare.report import Report
+from analysis.compare.table import Row
 from analysis.compare.text import markdown_table
 from analysis.study.sections import Section
 
@@ -71,7 +72,7 @@ def _commit(report: Report) -> str:
 def _section(answer: Answer) -> list[str]:
     section, parts = answer.section, [f"## {answer.section.title}", answer.section.question]
     if answer.report is None:
-        return [*parts, f"Not run: {answer.problem}."]
+        return [*parts, "Not run: its sweep is not among the records."]
     parts.append(f"    {answer.command}")
     for name in section.tables:
         table = answer.report.table(name)
@@ -83,15 +84,21 @@ def _section(answer: Answer) -> list[str]:
     return [*parts, notes]
 
 
+def _spread(row: Row) -> str:
+    """Interval and seeds; a single seed has no interval."""
+    if row["pairs"] < 2:
+        return "one seed"
+    return f"95 %: {100 * row['t_low']:+.2f} to {100 * row['t_high']:+.2f}, {row['pairs']} seeds"
+
+
 def _verdicts(answers: list[Answer]) -> str:
     """One line for each difference that a section tests."""
     lines = []
     for answer in answers:
         table = answer.report.table("paired") if answer.report else None
         for row in table.rows if table and "paired" in answer.section.tables else []:
-            low, high = 100 * row["t_low"], 100 * row["t_high"]
             lines.append(
                 f"- {row['dataset']}: `{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} "
-                f"points ({low:+.2f} to {high:+.2f}, {row['pairs']} seeds): {row['verdict']}"
+                f"points ({_spread(row)}): {row['verdict']}"
             )
     return "\n".join(lines) or "No section tests a difference."

@@ -28,6 +28,13 @@ SECTIONS = (
         "accuracy",
     ),
     Section(
+        "Is it the memory, or the size of the head?",
+        "The same runs against the MLP head with as many trainable parameters.",
+        "study_dtd",
+        ("--method", "mlp_head", "hma_head", "hma_head_released", "--baseline", "mlp_head"),
+        ("paired",),
+    ),
+    Section(
         "Does it need what it is made of?",
         "`hma_head` on DTD with one part changed at a time, at the documented learning rate.",
         "study_ablations",
@@ -55,7 +62,7 @@ SECTIONS = (
     ),
     Section(
         "On other data?",
-        "Oxford Flowers-102 in 64 x 64 pixels, and a subset of CIFAR-10.",
+        "Oxford Flowers-102 in 64 x 64 pixels.",
         "study_flowers",
         ("--baseline", "head"),
     ),
