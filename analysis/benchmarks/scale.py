@@ -10,15 +10,15 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from analysis.benchmarks.finding import REPOSITORY
 from analysis.benchmarks.machine import description
 from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
 from analysis.benchmarks.timing import interleaved
-from hma_ft.hma.unprojected import costs_less
+from hma_ft.hma.unprojected import costs_less, multiply_adds
 
 LABEL_WIDTH, HEADS, FLOAT = 64, 4, 4  # bytes of a float32
-TERMS = ("readers", "real memory", "slots", "between images")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,11 @@ class Setting:
         """Multiply-adds of forward and backward a process and step, by term; a product has two gradients."""
         n, w, r, k = self.batch, self.width, self.rows, self.slots * self.classes
         seen = n * self.processes
-        projected = r * 6 * (w + n) * w
-        if costs_less(n, r, width=w, label_width=LABEL_WIDTH, heads=HEADS, backward=True):
-            projected = r * (4 * HEADS * n * w + 2 * HEADS * n * LABEL_WIDTH) + n * 6 * w**2
+        sizes: dict[str, Any] = {"width": w, "label_width": LABEL_WIDTH, "heads": HEADS, "backward": True}
+        projected, unprojected = multiply_adds(n, r, **sizes)
         return {
             "readers": 3 * n * w * (2 * 8 * w + 3 * w + self.classes),  # two FFNs, q k v of the own row, classifier
-            "real memory": float(projected),
+            "real memory": float(unprojected if costs_less(n, r, **sizes) else projected),
             "slots": float(k * 6 * (w + n) * w),
             "between images": float(3 * (seen * 3 * w + 2 * n * seen) * w),
         }
@@ -96,7 +95,7 @@ process unless a row says otherwise. G are 10^9 multiply-adds of forward and bac
 
 - **Readers** (queries and the two feed-forward parts) lead at the released sizes. They grow with the batch, as a
   backbone does, and stay the same small share of it.
-- **Real memory** takes over where R is some times the batch; from there on cost is linear in R. Its rows have no
+- **Real memory** takes over between R=512 and R=4,096; from there on cost is linear in R. Its rows have no
   gradient, so nothing but one number for each reader, head and row is kept for the backward pass.
 - **Slots** grow with classes times S, and every image reads all of them: with many classes they are the largest cost,
   in time and in memory (their gradient and momentum are as large again). Lower S first: S=1 keeps one slot a class.
@@ -113,13 +112,13 @@ process unless a row says otherwise. G are 10^9 multiply-adds of forward and bac
 
 def counted() -> str:
     """Markdown: every growth with its terms, the largest one in bold."""
-    titles = ["setting", *(f"{term}, G" for term in TERMS), "kept, MiB", "received, MiB a step"]
+    titles = ["setting", *(f"{term}, G" for term in BASE.operations()), "kept, MiB", "received, MiB a step"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for name, settings in GROWTH.items():
         for setting in settings:
             operations = setting.operations()
             most = max(operations, key=operations.__getitem__)
-            numbers = [_bold(f"{operations[term] / 1e9:,.1f}", term == most) for term in TERMS]
+            numbers = [_bold(f"{operations[term] / 1e9:,.1f}", term == most) for term in operations]
             memory = f"{sum(setting.bytes().values()) / 2**20:,.1f}"
             lines.append(_line([_name(name, setting), *numbers, memory, f"{setting.sent() / 2**20:,.1f}"]))
     return "\n".join(lines)

@@ -7,17 +7,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from analysis.compare.arguments import parse
-from analysis.compare.build import report_of
+from analysis.compare.build import records_of, report_of
 from analysis.compare.report import Report, write_json
 from analysis.compare.text import csv_text, markdown, print_report
 from hma_ft.errors import UserError
+from hma_ft.tracking.environment import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line about what the user can mend."""
     options = parse(arguments)
     try:
-        report = report_of(options)
+        report = report_of(records_of(options), options, command_line())
         print_report(report)
         _write(report, options.out, options.html, figures=not options.no_figures)
     except UserError as error:

@@ -4,19 +4,22 @@ import argparse
 
 from analysis.compare.comparison import compare
 from analysis.compare.load import load_directories
+from analysis.compare.records import Records
 from analysis.compare.report import Report, make_report
 from analysis.compare.select import Selection, select
-from hma_ft.tracking.environment import command_line
 
 
-def report_of(options: argparse.Namespace, command: str | None = None) -> Report:
-    """What the options of `arguments.parse` ask for; `command` stands in the output as the one that made it."""
+def records_of(options: argparse.Namespace) -> Records:
+    """All that the source has which the options of `arguments.parse` name."""
     if options.mlflow is not None:
         from analysis.compare.load_mlflow import load_mlflow
 
-        records = load_mlflow(options.mlflow, options.experiment)
-    else:
-        records = load_directories(options.runs)
+        return load_mlflow(options.mlflow, options.experiment)
+    return load_directories(options.runs)
+
+
+def report_of(records: Records, options: argparse.Namespace, command: str) -> Report:
+    """What the options ask for of these records; `command` stands in the output as the one that made it."""
     selection = Selection(options.sweep, options.dataset, options.method, options.where)
     runs, notes = select(records, selection)
     comparison = compare(
@@ -31,4 +34,4 @@ def report_of(options: argparse.Namespace, command: str | None = None) -> Report
         force=options.force,
         notes=notes,
     )
-    return make_report(comparison, command or command_line())
+    return make_report(comparison, command)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from analysis.compare.arguments import parse
 from analysis.compare.build import report_of
+from analysis.compare.load import load_directories
+from analysis.compare.records import Records
 from analysis.compare.report import Report
 from analysis.study.page import Answer, page
 from analysis.study.sections import SECTIONS, Section
@@ -30,9 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=PAGE, metavar="FILE", help="the page; figures go to a folder beside it"
     )
     chosen = parser.parse_args(arguments)
-    answers = [_answer(section, chosen.runs, chosen.out) for section in SECTIONS]
-    if not any(answer.report for answer in answers):
-        print(f"error: {answers[0].problem}", file=sys.stderr)
+    try:
+        records = load_directories([chosen.runs])
+        answers = [_answer(section, records, chosen.out) for section in SECTIONS]
+        if not any(answer.report for answer in answers):
+            raise UserError(f"{chosen.runs} answers no question of the study: run a sweep of sweeps/study/ first")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(page(answers), encoding="utf-8")
@@ -40,12 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _answer(section: Section, runs: Path, out: Path) -> Answer:
+def _answer(section: Section, records: Records, out: Path) -> Answer:
     options = ["--sweep", section.sweep, *section.arguments]
     command = " ".join(["python -m analysis.compare", *options])
+    if section.sweep not in {sweep.name for sweep in records.sweeps}:
+        return Answer(section, command, None, "its sweep was not run")
     try:
-        report = report_of(parse(["--runs", str(runs), *options]), command)
-    except UserError as error:
+        report = report_of(records, parse(options), command)
+    except UserError as error:  # such as runs that can't be compared
         return Answer(section, command, None, str(error))
     return Answer(section, command, report, figure=_figure(section, report, out))
 

@@ -40,7 +40,7 @@ THREATS = """\
 
 @dataclass(frozen=True)
 class Answer:
-    """A section with what was found; no report where its runs are missing."""
+    """A section with what was found; no report, but the problem, where its runs are missing or can't be compared."""
 
     section: Section
     command: str
@@ -72,7 +72,7 @@ def _commit(report: Report) -> str:
 def _section(answer: Answer) -> list[str]:
     section, parts = answer.section, [f"## {answer.section.title}", answer.section.question]
     if answer.report is None:
-        return [*parts, "Not run: its sweep is not among the records."]
+        return [*parts, f"No answer: {answer.problem}."]
     parts.append(f"    {answer.command}")
     for name in section.tables:
         table = answer.report.table(name)

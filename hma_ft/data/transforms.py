@@ -46,9 +46,9 @@ class TrainTransform:
 
 
 class _Crop:
-    """v2.RandomResizedCrop of one picture: the same draws and the same pixels, in two thirds of the time.
+    """v2.RandomResizedCrop of one picture: the same draws and the same pixels, in less time.
 
-    The time is that of going through containers of inputs, and of resizing a part that isn't contiguous in memory.
+    It saves going through containers of inputs, and resizing a part that isn't contiguous in memory.
     """
 
     def __init__(self, config: AugmentConfig, interpolation: InterpolationMode) -> None:

@@ -36,7 +36,17 @@ class Mixture(NamedTuple):
 
 
 def costs_less(readers: int, rows: int, *, width: int, label_width: int, heads: int, backward: bool) -> bool:
-    """Whether reading unprojected takes fewer multiply-adds than projecting the rows, with or without gradients.
+    """Whether reading unprojected takes less time than projecting the rows, by the multiply-adds of both."""
+    projected, unprojected = multiply_adds(
+        readers, rows, width=width, label_width=label_width, heads=heads, backward=backward
+    )
+    return BLOCKS_COST * unprojected < projected
+
+
+def multiply_adds(
+    readers: int, rows: int, *, width: int, label_width: int, heads: int, backward: bool
+) -> tuple[int, int]:
+    """Of reading the rows projected, and unprojected, with or without gradients.
 
     Projecting: two projections of a row, two products with the readers; each has two gradients. Unprojected: two
     products with `heads` times the readers; one gradient each, and the label's part of the other; moving the
@@ -44,11 +54,10 @@ def costs_less(readers: int, rows: int, *, width: int, label_width: int, heads: 
     """
     queries = heads * readers
     if not backward:
-        projected = rows * 2 * (width + readers) * width
-        return BLOCKS_COST * (rows * 2 * queries * width + readers * 2 * width**2) < projected
+        return rows * 2 * (width + readers) * width, rows * 2 * queries * width + readers * 2 * width**2
     projected = rows * 6 * (width + readers) * width
     unprojected = rows * (4 * queries * width + 2 * queries * label_width) + readers * 6 * width**2
-    return BLOCKS_COST * unprojected < projected
+    return projected, unprojected
 
 
 def mix(queries: Tensor, memory: MemoryRows, visible: Tensor | None) -> Mixture:
