@@ -4,7 +4,6 @@ python -m analysis.benchmarks.memory [--quick]
 """
 
 import json
-import resource
 import subprocess
 import sys
 
@@ -43,12 +42,13 @@ def _peak_in_a_process(rows: int, size: int) -> int:
 def print_peak(rows: int, size: int) -> None:
     """Of three training steps, as bytes on standard output."""
     from analysis.benchmarks.setting import batch, filled_head, sgd, training_step
+    from hma_ft.engine.peak_memory import peak_memory_bytes
 
     head = filled_head(rows)
     step = training_step(head, *batch(size, classes=CLASSES), sgd(head))
     for _ in range(3):
         step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(peak_memory_bytes())
 
 
 def _mib(size: float) -> str:

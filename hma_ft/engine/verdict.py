@@ -1,15 +1,12 @@
 """The end of a run: the chosen weights on val and test, in every inference mode, written down."""
 
-import resource
-import sys
 from collections.abc import Iterator
-
-import torch
 
 from hma_ft.data.splits import Splits
 from hma_ft.engine.evaluate import Evaluator, Predictions
 from hma_ft.engine.journal import Journal
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
+from hma_ft.engine.peak_memory import peak_memory_bytes
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.tracking.figures import confusion_png, curves_png
@@ -50,14 +47,6 @@ def evaluate_all(
             predictions = evaluator.predict(split, mode)
             metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
             yield split, "" if mode == headline else f"_{mode}", predictions, metrics
-
-
-def peak_memory_bytes() -> int:
-    """Of the GPU where there is one, else the resident memory of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _times(state: TrainState, journal: Journal) -> dict[str, float]:
