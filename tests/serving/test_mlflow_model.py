@@ -28,14 +28,15 @@ pytestmark = [pytest.mark.mlflow_server, pytest.mark.slow]
 
 @contextmanager
 def served(uri: str, run_id: str, folder: Path) -> Iterator[str]:
-    """`mlflow models serve` on a free port, in a folder where this repository is not."""
+    """`mlflow models serve` on a free port, in a folder where this repository is not; the environment is activated."""
     port = free_port()
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # mlflow calls uvicorn by name
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"runs:/{run_id}/model"]
     with open(folder / "serve.log", "ab") as log:
         process = subprocess.Popen(
             [*command, "--env-manager", "local", "--port", str(port)],
             cwd=folder,
-            env=os.environ | {"MLFLOW_TRACKING_URI": uri, "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PATH": search, "MLFLOW_TRACKING_URI": uri, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
