@@ -30,20 +30,32 @@ class _Views(Dataset[Batch | str]):
 
     def __getitem__(self, views: Sequence[View]) -> Batch | str:
         try:
-            # As the resizing leaves them, with the channels of a pixel side by side: nothing is moved around.
-            rows = torch.stack([self._view(epoch, index).permute(1, 2, 0) for epoch, index in views])
+            with torch.random.fork_rng(devices=[]):
+                images = self._images(views)
         except UserError as error:
             return str(error)
         ids = torch.tensor([index for _, index in views])
-        return Batch(rows.permute(0, 3, 1, 2), self.samples.labels[ids], ids)
+        return Batch(images, self.samples.labels[ids], ids)
+
+    def _images(self, views: Sequence[View]) -> Tensor:
+        """[B, 3, S, S], the channels of a pixel side by side as the resizing leaves them.
+
+        Each view is put in its place at once: it is still in the processor's cache, and the next one takes its memory.
+        """
+        images = torch.empty(0)
+        for place, (epoch, index) in enumerate(views):
+            view = self._view(epoch, index)
+            if place == 0:
+                shape = (len(views), *view.shape)
+                images = torch.empty(shape, dtype=view.dtype, memory_format=torch.channels_last)
+            images[place] = view
+        return images
 
     def _view(self, epoch: int, index: int) -> Tensor:
         picture = self.samples.load(index)
-        if epoch == EVALUATION:
-            return self.transform(picture)
-        with torch.random.fork_rng(devices=[]):
+        if epoch != EVALUATION:
             torch.random.default_generator.manual_seed(derive_seed("view", self.seed, epoch, index))
-            return self.transform(picture)
+        return self.transform(picture)
 
 
 def train_loader(

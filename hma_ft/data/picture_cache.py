@@ -63,15 +63,25 @@ class PictureCache:
         if self._owner == os.getpid():
             return
         self._index, self._pixels = (path.open("r+b", buffering=0) for path in self._paths)
-        self._checked: set[int] = set()
+        self._checked: dict[int, tuple[int, int, int]] = {}  # offset, height, width
         self._map: mmap.mmap | None = None
         self._owner = os.getpid()
 
     def _read(self, number: int) -> Tensor | None:
+        if number in self._checked:
+            return self._rows(*self._checked[number])
         record = os.pread(self._index.fileno(), _RECORD.size, number * _RECORD.size)
         offset, height, width, checksum = _RECORD.unpack(record)
         if checksum == 0:
             return None
+        picture = self._rows(offset, height, width)
+        if picture is None or _checksum(picture.permute(1, 2, 0)) != checksum:
+            return None
+        self._checked[number] = offset, height, width
+        return picture
+
+    def _rows(self, offset: int, height: int, width: int) -> Tensor | None:
+        """What lies there; None past the end."""
         size = 3 * height * width
         if self._map is None or offset + size > len(self._map):
             length = os.fstat(self._pixels.fileno()).st_size
@@ -81,10 +91,6 @@ class PictureCache:
                 self._pixels.fileno(), length, flags=mmap.MAP_PRIVATE
             )  # so that nothing can alter the file
         rows = torch.frombuffer(self._map, dtype=torch.uint8, count=size, offset=offset)
-        if number not in self._checked:
-            if _checksum(rows) != checksum:
-                return None
-            self._checked.add(number)
         return rows.view(height, width, 3).permute(2, 0, 1)
 
     def _keep(self, number: int, picture: Tensor) -> None:
@@ -100,7 +106,7 @@ class PictureCache:
                 _write(self._pixels.fileno(), rows, offset)
                 record = _RECORD.pack(offset, rows.shape[0], rows.shape[1], _checksum(rows))
                 os.pwrite(self._index.fileno(), record, number * _RECORD.size)
-                self._checked.add(number)
+                self._checked[number] = offset, rows.shape[0], rows.shape[1]
         except OSError as error:
             self._full = True
             warnings.warn(f"decoded pictures can't be kept ({error}); the run goes on without", stacklevel=3)

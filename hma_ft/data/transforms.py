@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
@@ -45,6 +46,9 @@ class TrainTransform:
         return picture
 
 
+_RESIZED_AS_UINT8 = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)  # by torch itself, without floats
+
+
 class _Crop:
     """v2.RandomResizedCrop of one picture: the same draws and the same pixels, in less time.
 
@@ -63,8 +67,11 @@ class _Crop:
     def __call__(self, picture: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
         box = self.draw.make_params([picture])
-        part = functional.crop(picture, box["top"], box["left"], box["height"], box["width"]).unsqueeze(0)
+        top, left = box["top"], box["left"]
+        part = picture[:, top : top + box["height"], left : left + box["width"]].unsqueeze(0)
         part = part.contiguous(memory_format=torch.channels_last)
+        if self.interpolation in _RESIZED_AS_UINT8:
+            return interpolate(part, self.size, mode=self.interpolation.value, antialias=True).squeeze(0)
         return functional.resize(part, self.size, interpolation=self.interpolation, antialias=True).squeeze(0)
 
 
@@ -76,7 +83,7 @@ class _Flip:
 
     def __call__(self, picture: Tensor) -> Tensor:
         """uint8 [3, S, S], mirrored by chance."""
-        return picture if torch.rand(1) >= self.probability else functional.horizontal_flip(picture)
+        return picture if torch.rand(1) >= self.probability else picture.flip(-1)
 
 
 class EvalTransform:
