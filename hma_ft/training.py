@@ -80,6 +80,8 @@ def _train(
         ema_decay=config.trainer.ema_decay,
     )
     state = journal.resume(learner, directory)
+    if state.step == 0:
+        _start(parts)
     if parts.view_store is not None:
         steps = feature_steps(
             parts.view_store,
@@ -102,6 +104,13 @@ def _train(
         schedule=config.scheduler,
     )
     return state
+
+
+def _start(parts: Parts) -> None:
+    """Bring the method the training features that it begins with, if any."""
+    needed = parts.method.starting_indices(parts.splits.train.labels)
+    if needed is not None:
+        parts.method.start(parts.evaluator.features("train", needed))
 
 
 def _fit(parts: Parts, journal: Journal) -> TrainState:

@@ -13,6 +13,8 @@ import torch
 import yaml
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
 
+from hma_ft.engine.checkpoint import load_newest
+
 pytestmark = pytest.mark.slow
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
@@ -111,6 +113,21 @@ def test_a_finished_run_is_reported_and_fresh_starts_over(run_py: RunPy, tiny: l
     assert fresh.returncode == 0, fresh.stderr
     assert (directory / "result.json").stat().st_mtime_ns > written
     assert np.array_equal(probabilities(directory), before)
+
+
+@pytest.mark.parametrize("method", ["hma", "hma_head"])
+def test_a_bank_holds_the_training_pictures_throughout(
+    method: str, run_py: RunPy, tiny: list[str], tmp_path: Path
+) -> None:
+    bank = [f"method.hma.real.{setting}" for setting in ("start=train", "update=false", "size=64")]
+    done = run_py(*tiny, f"method={method}", "dataset.train_per_class=6", "trainer.max_steps=10", *bank)
+    assert done.returncode == 0, done.stderr
+    best = load_newest(only_run(tmp_path) / "checkpoints", kind="best")
+    assert best is not None
+    memory = {name: best["method"][f"head.real_memory.{name}"] for name in ("ids", "labels", "filled")}
+    assert memory["ids"][:60, 0].tolist() == list(range(60))
+    assert memory["labels"][:60].bincount().tolist() == [6] * 10
+    assert memory["filled"].tolist() == [True] * 60 + [False] * 4
 
 
 @pytest.mark.parametrize("method", ["hma", "hma_head"])

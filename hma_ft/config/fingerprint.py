@@ -46,6 +46,7 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.label_noise": 0.0,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
+    "method.hma.real.start": "empty",
 }
 
 

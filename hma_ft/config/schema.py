@@ -60,6 +60,13 @@ class LogitsFrom(Enum):
     label = "label"
 
 
+class MemoryStart(Enum):
+    """What the real memory holds before the first step: nothing, or training pictures under the test transform."""
+
+    empty = "empty"
+    train = "train"
+
+
 class TrainContext(Enum):
     """Whose features a training image attends to beside the memories: the whole batch, or none."""
 
@@ -145,7 +152,8 @@ class RealMemoryConfig:
 
     size: int = 512  # rows R; 0 switches the real memory off
     momentum: float = 0.999  # of the EMA encoder that writes the rows; 0 writes live features
-    update: bool = True  # false: never written, as in the released code
+    start: MemoryStart = MemoryStart.empty  # train: balanced over classes where there are more pictures than rows
+    update: bool = True  # false: no batch is written, as in the released code; with start=train a fixed bank
     mask_unfilled: bool = True  # false: initial noise rows are read, as in the released code
     store: LabelStorage = LabelStorage.ids
     exclude_self: bool = True  # an image does not read its own earlier row

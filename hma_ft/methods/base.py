@@ -70,6 +70,14 @@ class Method(nn.Module, ABC):
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
         return functional.cross_entropy(output.logits, targets)
 
+    def starting_indices(self, labels: Tensor) -> Tensor | None:
+        """Training samples whose features the method takes before its first step, given the labels [N]; None: none."""
+        return None
+
+    def start(self, reference: LabelledFeatures) -> None:
+        """Take the features that `starting_indices` asked for, the same ones in every process."""
+        raise NotImplementedError(f"{type(self).__name__} starts without features")
+
     def observe(self, step: list[Observation]) -> None:
         """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MethodConfig
+from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
 from hma_ft.hma.bank import FeatureBank, class_balanced
@@ -41,6 +41,17 @@ class HMA(Method):
     def linear_classifier(self) -> nn.Linear | None:
         """The head's, where it has neither a memory nor attention between datapoints."""
         return self.head.classifier if self.head.labels is None else None
+
+    def starting_indices(self, labels: Tensor) -> Tensor | None:
+        """As many training samples as the real memory has rows, balanced over classes, if it is to start with them."""
+        if self.head.real_memory is None or self.config.real.start is MemoryStart.empty:
+            return None
+        return class_balanced(labels, self.config.real.size)
+
+    def start(self, reference: LabelledFeatures) -> None:
+        """Fill the real memory."""
+        assert self.head.real_memory is not None and self.head.labels is not None
+        self.head.real_memory.write(*reference, self.head.labels)
 
     @torch.no_grad()
     def observe(self, step: list[Observation]) -> None:

@@ -14,6 +14,7 @@ SWITCHES = [
     "method.hma.datapoints=false",
     "method.hma.train_context=alone",
     "method.hma.real.update=false",
+    "method.hma.real.start=train",
     "method.hma.real.mask_unfilled=false",
     "method.hma.real.store=vectors",
     "method.hma.real.exclude_self=false",
@@ -161,3 +162,30 @@ def test_the_support_set_is_balanced_and_fixed(build: Build) -> None:
     torch.manual_seed(9)
     assert torch.equal(chosen, method.reference_indices("support", labels))
     assert method.reference_indices("alone", labels) is None
+
+
+@pytest.mark.parametrize("update", [True, False])
+def test_the_memory_can_start_with_training_pictures(update: bool, build: Build, images: Tensor) -> None:
+    settings = ["method.hma.real.size=8", "method.hma.real.start=train", f"method.hma.real.update={str(update).lower()}"]
+    method = hma(build("hma_head", *settings))
+    labels = torch.tensor([0] * 14 + [1, 1, 1, 2, 2, 2])  # more pictures than rows
+    chosen = method.starting_indices(labels)
+    assert chosen is not None
+    assert sorted(labels[chosen].bincount().tolist()) == [2, 3, 3]
+    everything = reference()
+    method.start(LabelledFeatures(everything.features[chosen], labels[chosen], chosen))
+    memory = method.head.real_memory
+    assert memory is not None and bool(memory.filled.all())
+    torch.testing.assert_close(memory.features, everything.features[chosen])
+    train(method, images, steps=1)  # pictures 0 to 5 with labels 0 to 5
+    expected = [*range(6), *chosen[6:].tolist()] if update else chosen.tolist()
+    assert memory.ids[:, 0].tolist() == expected
+
+
+def test_fewer_training_pictures_than_rows_leave_rows_unfilled(build: Build) -> None:
+    method = hma(build("hma_head", "method.hma.real.size=30", "method.hma.real.start=train"))
+    chosen = method.starting_indices(reference().labels)
+    assert chosen is not None and chosen.tolist() == list(range(20))
+    method.start(reference())
+    assert method.head.real_memory is not None and int(method.head.real_memory.filled.sum()) == 20
+    assert build("hma_head").starting_indices(reference().labels) is None
