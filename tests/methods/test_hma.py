@@ -166,8 +166,8 @@ def test_the_support_set_is_balanced_and_fixed(build: Build) -> None:
 
 @pytest.mark.parametrize("update", [True, False])
 def test_the_memory_can_start_with_training_pictures(update: bool, build: Build, images: Tensor) -> None:
-    settings = ["method.hma.real.size=8", "method.hma.real.start=train", f"method.hma.real.update={str(update).lower()}"]
-    method = hma(build("hma_head", *settings))
+    settings = ("size=8", "start=train", f"update={str(update).lower()}")
+    method = hma(build("hma_head", *(f"method.hma.real.{setting}" for setting in settings)))
     labels = torch.tensor([0] * 14 + [1, 1, 1, 2, 2, 2])  # more pictures than rows
     chosen = method.starting_indices(labels)
     assert chosen is not None
