@@ -92,13 +92,16 @@ def _spread(row: Row) -> str:
 
 
 def _verdicts(answers: list[Answer]) -> str:
-    """One line for each difference that a section tests."""
-    lines = []
+    """Under each question that tests differences, one line for each of them."""
+    parts = []
     for answer in answers:
         table = answer.report.table("paired") if answer.report else None
-        for row in table.rows if table and "paired" in answer.section.tables else []:
-            lines.append(
-                f"- {row['dataset']}: `{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} "
-                f"points ({_spread(row)}): {row['verdict']}"
-            )
-    return "\n".join(lines) or "No section tests a difference."
+        if table is None or "paired" not in answer.section.tables:
+            continue
+        lines = [
+            f"- `{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points "
+            f"({_spread(row)}): {row['verdict']}"
+            for row in table.rows
+        ]
+        parts.append("\n".join([f"**{answer.section.title}**", "", *lines]))
+    return "\n\n".join(parts) or "No section tests a difference."

@@ -41,7 +41,7 @@ def test_the_page_has_the_figures_of_the_records(run_py: RunPy, tmp_path: Path, 
         assert len(scores) == 2
         assert f"| digits | {method} | 2 | {100 * mean(scores):.2f} |" in text
     assert set(chosen) == {"head", "hma_head"}
-    (verdict,) = re.findall(r"- digits: `hma_head` against `head`: .* 2 seeds\): (.*)", text)
+    (verdict,) = re.findall(r"- `hma_head` against `head`: .* 2 seeds\): (.*)", text)
     assert verdict == "can't decide"
 
 
