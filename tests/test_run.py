@@ -18,7 +18,18 @@ from hma_ft.engine.checkpoint import load_newest
 pytestmark = pytest.mark.slow
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
-TRAINED = ("full", "head", "head_cls", "tokens_prop", "tokens_standard", "hma", "hma_head", "hma_head_cls", "mlp_head")
+TRAINED = (
+    "full",
+    "head",
+    "head_cls",
+    "tokens_prop",
+    "tokens_standard",
+    "hma",
+    "hma_head",
+    "hma_head_cls",
+    "mlp_head",
+    "hma_head_label",
+)
 
 
 def only_run(folder: Path, runs: str = "runs") -> Path:
