@@ -15,9 +15,6 @@ class Section:
     figure: str | None = None  # its file's stem
 
 
-PER_CONDITION = "Every method at its documented learning rate, against the linear head. "
-
-
 def _ablations(title: str, question: str, *settings: str) -> Section:
     """A family of ablations, tested together: eight seeds can decide at most six differences after Holm."""
     return Section(title, question, "study_ablations", ("--method", "hma_head", *settings, "--baseline", "hma_head"))
@@ -33,22 +30,10 @@ def _against_the_control(title: str, sweep: str, *methods: str) -> Section:
     )
 
 
-def _few(number: int) -> Section:
-    return Section(
-        f"With {number} training pictures a class?",
-        PER_CONDITION + "DTD; every seed draws its own training pictures.",
-        "study_few",
-        ("--where", f"dataset.train_per_class={number}", "--baseline", "head"),
-    )
-
-
-def _damaged(corruption: str) -> Section:
-    return Section(
-        f"On test pictures damaged by {corruption}?",
-        PER_CONDITION + "DTD, trained on clean pictures (severity 3 of 5 of Hendrycks and Dietterich, ICLR 2019).",
-        "study_corruption",
-        ("--where", f"dataset.test_corruption={corruption}", "--baseline", "head"),
-    )
+def _condition(title: str, question: str, sweep: str, setting: str) -> Section:
+    """The runs of a sweep under one of its conditions."""
+    question = f"Every method at its documented learning rate, against the linear head. {question}"
+    return Section(title, question, sweep, ("--where", setting, "--baseline", "head"))
 
 
 SECTIONS = (
@@ -94,8 +79,15 @@ SECTIONS = (
         "embeddings than 64.",
         *("label_vectors", "label_16", "label_256"),
     ),
-    _few(5),
-    _few(20),
+    *(
+        _condition(
+            f"With {number} training pictures a class?",
+            "DTD; every seed draws its own training pictures.",
+            "study_few",
+            f"dataset.train_per_class={number}",
+        )
+        for number in (5, 20)
+    ),
     Section(
         "With wrong labels?",
         "DTD with four in ten training labels wrong; val and test are clean. Every method at the learning rate that "
@@ -105,10 +97,15 @@ SECTIONS = (
         figure="accuracy",
     ),
     _against_the_control("With wrong labels, against the control?", "study_noise", "hma_head_label"),
-    _damaged("noise"),
-    _damaged("blur"),
-    _damaged("contrast"),
-    _damaged("jpeg"),
+    *(
+        _condition(
+            f"On test pictures damaged by {corruption}?",
+            "DTD, trained on clean pictures (severity 3 of 5 of Hendrycks and Dietterich, ICLR 2019).",
+            "study_corruption",
+            f"dataset.test_corruption={corruption}",
+        )
+        for corruption in ("noise", "blur", "contrast", "jpeg")
+    ),
     Section(
         "On other data?",
         "Oxford Flowers-102 in 64 x 64 pixels.",

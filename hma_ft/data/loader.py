@@ -42,13 +42,11 @@ class _Views(Dataset[Batch | str]):
 
         Each view is put in its place at once: it is still in the processor's cache, and the next one takes its memory.
         """
-        images = torch.empty(0)
-        for place, (epoch, index) in enumerate(views):
-            view = self._view(epoch, index)
-            if place == 0:
-                shape = (len(views), *view.shape)
-                images = torch.empty(shape, dtype=view.dtype, memory_format=torch.channels_last)
-            images[place] = view
+        first = self._view(*views[0])
+        images = torch.empty((len(views), *first.shape), dtype=first.dtype, memory_format=torch.channels_last)
+        images[0] = first
+        for place, view in enumerate(views[1:], start=1):
+            images[place] = self._view(*view)
         return images
 
     def _view(self, epoch: int, index: int) -> Tensor:
