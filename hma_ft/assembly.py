@@ -91,7 +91,7 @@ def _feature_stores(
     }
     described = splits.description
     views = {
-        "data": {name: described[name] for name in ("train", "train_digest", "classes")},
+        "data": {name: value for name, value in described.items() if name.startswith(("train", "taught", "classes"))},
         "augment": asdict(augment),
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],

@@ -139,6 +139,7 @@ def _image_steps(
     batches = train_loader(
         parts.splits.train,
         transform,
+        taught=parts.splits.taught,
         batch_size=trainer.batch_size,
         seed=config.seed,
         start_step=start_step,

@@ -141,6 +141,28 @@ def test_a_bank_holds_the_training_pictures_throughout(
     assert memory["filled"].tolist() == [True] * 60 + [False] * 4
 
 
+def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_head(
+    run_py: RunPy, tiny: list[str], tmp_path: Path
+) -> None:
+    named, top1 = {}, {}
+    for name, options in {
+        "all classes": ["method=head"],  # its stored views are not those of the runs without three classes
+        "head": ["method=head", "dataset.new_classes=3"],
+        "unstored": ["method=head", "dataset.new_classes=3", "trainer.feature_reuse=false"],
+        "knn": ["method=knn", "dataset.new_classes=3"],
+    }.items():
+        done = run_py(*tiny, "trainer.max_steps=300", "optimizer.lr=0.01", "fresh=true", *options)
+        assert done.returncode == 0, done.stderr
+        directory = max((tmp_path / "runs/digits").iterdir(), key=lambda run: (run / "result.json").stat().st_mtime_ns)
+        named[name], top1[name] = probabilities(directory).argmax(1), result(directory)["test/top1"]
+        if name != "all classes":
+            assert result(directory)["data/taught"] < result(directory)["data/train"]
+    assert len(np.unique(named["all classes"])) == len(np.unique(named["knn"])) == 10
+    assert len(np.unique(named["head"])) <= 7
+    assert np.array_equal(named["head"], named["unstored"])
+    assert top1["head"] < 0.75
+
+
 @pytest.mark.parametrize("method", ["hma", "hma_head"])
 def test_workers_and_stored_features_change_no_bit(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     ways = (

@@ -92,6 +92,7 @@ def _dataset(config: Config) -> Iterator[str]:
     if dataset.train_per_class is not None:
         yield from _positive(dataset__train_per_class=dataset.train_per_class)
     yield from _share(dataset__label_noise=dataset.label_noise)
+    yield from _not_negative(dataset__new_classes=dataset.new_classes)
     if not 1 <= dataset.corruption_severity <= 5:
         yield f"dataset.corruption_severity={dataset.corruption_severity} must be 1 to 5"
     if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():

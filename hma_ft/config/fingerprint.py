@@ -44,6 +44,7 @@ LEFT_OUT = {
 ADDED_LATER: dict[str, Any] = {
     "dataset.train_per_class": None,
     "dataset.label_noise": 0.0,
+    "dataset.new_classes": 0,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
     "method.hma.real.start": "empty",

@@ -1,4 +1,4 @@
-"""Harder conditions than a data set comes with: few pictures a class, wrong labels, corrupted test pictures."""
+"""Harder conditions than a data set comes with: few pictures a class, wrong labels, new classes, damaged pictures."""
 
 import torch
 from torch import Tensor
@@ -25,6 +25,16 @@ def with_conditions(train: Samples, test: Samples, config: DatasetConfig) -> tup
     if config.test_corruption is not Corruption.none:
         test = Corrupted(test, config.test_corruption, config.corruption_severity)
     return train, test
+
+
+def are_new(labels: Tensor, class_names: list[str], number: int, seed: int) -> Tensor:
+    """Whether each of labels [N] is of one of the `number` classes drawn as new, bool [N]. UserError if none is left."""
+    if number > len(class_names) - 2:
+        raise UserError(
+            f"dataset.new_classes={number} of {len(class_names)} classes: at least two must be left to train on"
+        )
+    generator = torch.Generator().manual_seed(derive_seed("new_classes", seed))
+    return torch.isin(labels, torch.randperm(len(class_names), generator=generator)[:number])
 
 
 def few_per_class(samples: Samples, number: int, seed: int) -> Tensor:

@@ -65,23 +65,25 @@ def train_loader(
     start_step: int,
     num_steps: int,
     workers: int,
+    taught: Tensor | None = None,
     rank: int = 0,
     world_size: int = 1,
     micro_batches: int = 1,
 ) -> Iterator[Batch]:
     """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
 
-    `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a process reads its
+    Steps are made of the samples with the indices `taught` [N]; None: all. `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a process reads its
     contiguous share of each: the processes together see the micro-batches of one process. Raises ValueError unless
     processes and micro-batches divide it.
     """
     if batch_size % (world_size * micro_batches):
         raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
     size = batch_size // world_size // micro_batches
+    indices = (torch.arange(len(samples)) if taught is None else taught).tolist()
 
     def chunks() -> Iterator[list[View]]:
         for step in range(start_step, start_step + num_steps):
-            views = step_batch(len(samples), batch_size, seed, step)
+            views = [(epoch, indices[place]) for epoch, place in step_batch(len(indices), batch_size, seed, step)]
             for micro in range(micro_batches):
                 first = (micro * world_size + rank) * size
                 yield views[first : first + size]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
-from hma_ft.data.conditions import with_conditions
+from hma_ft.data.conditions import are_new, with_conditions
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
@@ -24,6 +24,7 @@ class Splits:
     val: Samples
     test: Samples
     class_names: list[str]
+    taught: Tensor | None = None  # indices of the training pictures that steps are made of; None: all
 
     @property
     def description(self) -> dict[str, int | str]:
@@ -31,6 +32,9 @@ class Splits:
         parts = {"train": self.train, "val": self.val, "test": self.test}
         counts: dict[str, int | str] = {name: len(samples) for name, samples in parts.items()}
         digests = {f"{name}_digest": _digest(samples) for name, samples in parts.items()}
+        if self.taught is not None:
+            counts["taught"] = len(self.taught)
+            digests["taught_digest"] = hashlib.sha256(self.taught.numpy().tobytes()).hexdigest()[:16]
         return counts | {"classes": len(self.class_names)} | digests
 
 
@@ -58,6 +62,10 @@ def load_splits(config: DatasetConfig) -> Splits:
         train, val = Subset(train, train_indices), Subset(train, val_indices)
     train, test = with_conditions(train, test, config)
     splits = Splits(train, val, test, train.class_names)
+    if config.new_classes:
+        new = [are_new(part.labels, train.class_names, config.new_classes, config.split_seed) for part in (train, val)]
+        splits.taught, known = ((~found).nonzero().flatten() for found in new)
+        splits.val = Subset(val, known)
     for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         if len(samples) == 0:
             raise UserError(f"the {name} split of {config.name} in {config.root} is empty")

@@ -1,4 +1,4 @@
-"""Few pictures a class, wrong labels, corrupted test pictures: how many, which, how strong."""
+"""Few pictures a class, wrong labels, new classes, corrupted test pictures: how many, which, how strong."""
 
 import dataclasses
 import io
@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from hma_ft.config.schema import Corruption, DatasetConfig
 from hma_ft.data.conditions import JPEG_QUALITY, corrupt
+from hma_ft.data.loader import train_loader
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.errors import UserError
 
@@ -53,6 +54,32 @@ def test_the_share_of_wrong_labels_is_exact_and_only_train_has_them() -> None:
     for name in ("val", "test"):
         assert noisy.description[f"{name}_digest"] == clean.description[f"{name}_digest"]
     assert noisy.description["train_digest"] != clean.description["train_digest"]
+
+
+def test_no_step_is_made_of_new_classes_and_val_lacks_them() -> None:
+    plain, later, other = (splits(new_classes=n, split_seed=s) for n, s in ((0, 0), (3, 0), (3, 1)))
+    assert plain.taught is None and later.taught is not None and other.taught is not None
+    known = set(later.train.labels[later.taught].tolist())
+    assert len(known) == 7 and known != set(other.train.labels[other.taught].tolist())
+    assert len(later.taught) == int(torch.isin(plain.train.labels, torch.tensor(sorted(known))).sum())
+    assert set(later.val.labels.tolist()) == known
+    assert set(later.train.labels.tolist()) == set(later.test.labels.tolist()) == set(range(10))
+    for name in ("train", "test"):
+        assert later.description[f"{name}_digest"] == plain.description[f"{name}_digest"]
+    batches = train_loader(
+        later.train,
+        lambda picture: picture,
+        batch_size=50,
+        seed=0,
+        start_step=0,
+        num_steps=len(later.taught) // 50,
+        workers=0,
+        taught=later.taught,
+    )
+    seen = torch.cat([batch.ids for batch in batches])
+    assert len(seen.unique()) == len(seen) and set(seen.tolist()) <= set(later.taught.tolist())
+    with pytest.raises(UserError, match=r"new_classes=9 of 10 classes: at least two must be left"):
+        splits(new_classes=9)
 
 
 def test_only_test_pictures_are_corrupted_and_their_names_say_so() -> None:
