@@ -214,7 +214,7 @@ class DatasetConfig:
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
     train_per_class: int | None = None  # few-shot: so many training pictures a class, drawn by split_seed
     label_noise: float = 0.0  # share of training pictures with another class's label, drawn by split_seed
-    new_classes: int = 0  # drawn by split_seed: no step trains on their pictures, val has none; a bank of train holds them
+    new_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them
     test_corruption: Corruption = Corruption.none
     corruption_severity: int = 3  # 1 to 5
     cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it

@@ -28,7 +28,7 @@ def with_conditions(train: Samples, test: Samples, config: DatasetConfig) -> tup
 
 
 def are_new(labels: Tensor, class_names: list[str], number: int, seed: int) -> Tensor:
-    """Whether each of labels [N] is of one of the `number` classes drawn as new, bool [N]. UserError if none is left."""
+    """Which of labels [N] belong to the `number` classes drawn as new, bool [N]. UserError if too few are left."""
     if number > len(class_names) - 2:
         raise UserError(
             f"dataset.new_classes={number} of {len(class_names)} classes: at least two must be left to train on"

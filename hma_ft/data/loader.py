@@ -72,9 +72,9 @@ def train_loader(
 ) -> Iterator[Batch]:
     """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
 
-    Steps are made of the samples with the indices `taught` [N]; None: all. `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a process reads its
-    contiguous share of each: the processes together see the micro-batches of one process. Raises ValueError unless
-    processes and micro-batches divide it.
+    Steps are made of the samples with the indices `taught` [N]; None: all. `batch_size` is that of a step over all
+    processes. Micro-batches are contiguous rows of it, and a process reads its contiguous share of each: the processes
+    together see the micro-batches of one process. Raises ValueError unless processes and micro-batches divide it.
     """
     if batch_size % (world_size * micro_batches):
         raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
