@@ -1,8 +1,9 @@
-"""Writes docs/STUDY.md from the records.
+"""Writes docs/STUDY.md and docs/STUDY_BEYOND.md from the records.
 
-python -m analysis.study --runs DIR [--out docs/STUDY.md]
+python -m analysis.study --runs DIR [--out docs]
 
-A section whose sweep was not run says so; with none at all, exit code 2.
+A section whose sweep was not run says so; a page of which no sweep was run is left as it is. Exit code 2 where that is
+both of them.
 """
 
 import argparse
@@ -17,11 +18,15 @@ from analysis.compare.build import report_of
 from analysis.compare.load import load_directories
 from analysis.compare.records import Records
 from analysis.compare.report import Report
-from analysis.study.page import Answer, page
-from analysis.study.sections import SECTIONS, Section
+from analysis.compare.select import Selection, select
+from analysis.study.evidence import write_evidence
+from analysis.study.page import Answer, text_of
+from analysis.study.pages import PAGES
+from analysis.study.section import Section
 from hma_ft.errors import UserError
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/STUDY.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FILES = "study"  # the folder of figures and evidence, beside the pages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,21 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs_dir of the sweeps")
     parser.add_argument(
-        "--out", type=Path, default=PAGE, metavar="FILE", help="the page; figures go to a folder beside it"
+        "--out", type=Path, default=DOCS, metavar="DIR", help="of the pages; the rest goes to DIR/study"
     )
     chosen = parser.parse_args(arguments)
     try:
-        records = load_directories([chosen.runs])
-        answers = [_answer(section, records, chosen.out) for section in SECTIONS]
-        if not any(answer.report for answer in answers):
+        written = _write_pages(load_directories([chosen.runs]), chosen.out)
+        if not written:
             raise UserError(f"{chosen.runs} answers no question of the study: run a sweep of sweeps/study/ first")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(page(answers), encoding="utf-8")
-    print(f"written to {chosen.out}")
+    for path in written:
+        print(f"written to {path}")
     return 0
+
+
+def _write_pages(records: Records, out: Path) -> list[Path]:
+    written = []
+    for page in PAGES:
+        answers = [_answer(section, records, out) for section in page.sections]
+        if any(answer.report for answer in answers):
+            evidence = _evidence([answer.section.sweep for answer in answers if answer.report], records, out)
+            (out / page.file).write_text(text_of(page, answers, evidence), encoding="utf-8")
+            written.append(out / page.file)
+    return written
 
 
 def _answer(section: Section, records: Records, out: Path) -> Answer:
@@ -66,10 +80,19 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
 
     with tempfile.TemporaryDirectory() as folder:
         draw(report.comparison, Path(folder))
-        target = out.parent / out.stem.lower() / f"{section.sweep}_{section.figure}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(folder) / f"{section.figure}.png", target)
-    return target.relative_to(out.parent)
+        target = Path(FILES, f"{section.sweep}_{section.figure}.png")
+        (out / FILES).mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(folder) / f"{section.figure}.png", out / target)
+    return target
+
+
+def _evidence(sweeps: Sequence[str], records: Records, out: Path) -> list[Path]:
+    """Writes the runs of each sweep into the folder of the figures; the files, from the pages."""
+    files = []
+    for sweep in dict.fromkeys(sweeps):
+        runs, _ = select(records, Selection(sweep))
+        files += write_evidence(runs, out / FILES, sweep)
+    return [path.relative_to(out) for path in files]
 
 
 if __name__ == "__main__":

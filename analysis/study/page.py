@@ -6,35 +6,29 @@ from pathlib import Path
 from analysis.compare.report import Report
 from analysis.compare.table import Row
 from analysis.compare.text import markdown_table
-from analysis.study.sections import Section
+from analysis.study.pages import Page
+from analysis.study.section import Section
 
 HEAD = """\
-# Is heterogeneous memory worth it here?
+# {title}
 
 Written by `python -m analysis.study`: every figure, table and verdict below is computed from the records of the runs,
 whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each section's sweep, then that command.
 
 ## Protocol
 
-DeiT-Tiny (ImageNet-1k weights), frozen; all methods see the same augmented views in the same order (released transform,
+{setting}; all methods see the same augmented views in the same order (released transform,
 {steps} steps of {batch} pictures). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed, and a
 verdict is the exact sign-flip test's after Holm's correction over its table; [COMPARE.md](COMPARE.md) explains every
 column. Runs were made with commit {commit} on {device}.
 """
 
-THREATS = """\
-## Threats
+EVIDENCE = """\
+## Run by run
 
-- One small backbone, frozen, pretrained on images that resemble some of the data; few steps. Nothing here is about full
-  fine-tuning, large backbones or long training.
-- DTD is the ten-class subset at hand with a split of its own, the flowers are 64 x 64 copies: no figure compares with
-  published ones.
-- Seeds vary initial weights, order and augmentation; except where said, all of them share one split, so intervals do
-  not cover the choice of the pictures.
-- Where a grid's end was chosen (`end of grid`), a wider grid could move that method.
-- A verdict of *no difference shown* is no proof of equality: the intervals say how large a difference may have been
-  missed.
+Each run's settings and top-1 (CSV), and the class that it gave each test picture (NPZ: `fingerprints`, `ids`, `labels`,
+`predicted`, a row a run):
 """
 
 
@@ -49,10 +43,12 @@ class Answer:
     figure: Path | None = None  # relative to the page
 
 
-def page(answers: list[Answer]) -> str:
-    """Markdown. At least one answer has a report."""
+def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
+    """Markdown. At least one answer has a report; `evidence` are files, relative to the page."""
     run = next(a.report for a in answers if a.report).comparison.cells[0].runs[0]
     head = HEAD.format(
+        title=page.title,
+        setting=page.setting,
         steps=run.params["trainer.max_steps"],
         batch=run.params["trainer.batch_size"],
         commit=", ".join(sorted({_commit(a.report) for a in answers if a.report})),
@@ -61,7 +57,9 @@ def page(answers: list[Answer]) -> str:
     parts = [head, "## In short", _verdicts(answers)]
     for answer in answers:
         parts += _section(answer)
-    return "\n\n".join(part.rstrip() for part in [*parts, THREATS] if part) + "\n"
+    listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in evidence)
+    parts += [f"## Threats\n\n{page.threats}", f"{EVIDENCE}\n{listed}."]
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 def _commit(report: Report) -> str:

@@ -1,33 +1,11 @@
-"""The questions of the study, and the comparison that answers each."""
+"""The questions asked of frozen features of textures, and the comparison that answers each."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Section:
-    """One comparison with its question. The answer is what the tables say."""
-
-    title: str
-    question: str
-    sweep: str  # of sweeps/study/
-    arguments: tuple[str, ...]  # of analysis.compare, beside --sweep
-    tables: tuple[str, ...] = ("summary", "paired")
-    figure: str | None = None  # its file's stem
+from analysis.study.section import Section, against_the_control
 
 
 def _ablations(title: str, question: str, *settings: str) -> Section:
     """A family of ablations, tested together: eight seeds can decide at most six differences after Holm."""
     return Section(title, question, "study_ablations", ("--method", "hma_head", *settings, "--baseline", "hma_head"))
-
-
-def _against_the_control(title: str, sweep: str, *methods: str) -> Section:
-    return Section(
-        title,
-        "The same runs against the MLP head with as many trainable parameters: is it the memory, or the size?",
-        sweep,
-        ("--method", "mlp_head", "hma_head", *methods, "--baseline", "mlp_head"),
-        ("paired",),
-    )
 
 
 def _condition(title: str, question: str, sweep: str, setting: str) -> Section:
@@ -36,7 +14,7 @@ def _condition(title: str, question: str, sweep: str, setting: str) -> Section:
     return Section(title, question, sweep, ("--where", setting, "--baseline", "head"))
 
 
-SECTIONS = (
+TEXTURES = (
     Section(
         "Is memory worth it on textures?",
         "DTD (ten classes), frozen backbone. Every method at the learning rate that val chose from one grid. "
@@ -96,7 +74,7 @@ SECTIONS = (
         ("--baseline", "head"),
         figure="accuracy",
     ),
-    _against_the_control("With wrong labels, against the control?", "study_noise", "hma_head_label"),
+    against_the_control("With wrong labels, against the control?", "study_noise", "hma_head_label"),
     *(
         _condition(
             f"On test pictures damaged by {corruption}?",
@@ -106,12 +84,4 @@ SECTIONS = (
         )
         for corruption in ("noise", "blur", "contrast", "jpeg")
     ),
-    Section(
-        "On other data?",
-        "Oxford Flowers-102 in 64 x 64 pixels.",
-        "study_flowers",
-        ("--baseline", "head"),
-        figure="accuracy",
-    ),
-    _against_the_control("On other data, against the control?", "study_flowers"),
 )

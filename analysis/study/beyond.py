@@ -1,0 +1,60 @@
+"""The questions asked of other data, of classes that came later and of trained backbones."""
+
+from analysis.study.section import Section, against_the_control
+
+_FINETUNE = "study_finetune"
+
+BEYOND = (
+    Section(
+        "On flowers?",
+        "Oxford Flowers-102 in 64 x 64 pixels, frozen backbone. Every method at the learning rate that val chose from "
+        "one grid.",
+        "study_flowers",
+        ("--baseline", "head"),
+        ("summary", "paired", "modes"),
+        figure="accuracy",
+    ),
+    against_the_control("On flowers, against the control?", "study_flowers"),
+    Section(
+        "On small photographs?",
+        "A subset of CIFAR-10 as folders (5170 pictures, of which val is split off; 1017 test pictures), frozen "
+        "backbone. Every method at the learning rate that val chose from one grid.",
+        "study_cifar",
+        ("--baseline", "head"),
+        ("summary", "paired", "modes"),
+        figure="accuracy",
+    ),
+    against_the_control("On small photographs, against the control?", "study_cifar"),
+    Section(
+        "For classes that came later?",
+        "DTD, frozen backbone. Each seed draws two of the ten classes, which no training step sees and val lacks, "
+        "while a bank of training pictures holds all ten: the neighbours of `knn`, the real memory of `hma_head` and "
+        "`hma_head_label`. Who can't name a class that came later is right about 80 % of the test pictures at most. "
+        "Every method at its documented learning rate.",
+        "study_new_classes",
+        ("--baseline", "head"),
+    ),
+    Section(
+        "At which rate does a trained backbone learn?",
+        "DTD, one seed that is not among those below, in bf16: `head_cls` trains the class token, `tokens_standard` "
+        "also memory tokens in every block, `full` and `hma` everything. val's choice is the rate of the next table.",
+        "study_finetune_rates",
+        ("--by", "method,optimizer.lr", "--tune", "seed"),
+        ("summary",),
+    ),
+    Section(
+        "What is worth training?",
+        "DTD in bf16; the frozen methods at their documented rates, the others at those that val chose above.",
+        _FINETUNE,
+        ("--baseline", "head"),
+        ("summary", "paired", "modes"),
+        figure="accuracy",
+    ),
+    Section(
+        "Is memory worth it where the whole backbone trains?",
+        "The same runs: `hma` is `full` with the memory head and a momentum encoder that fills the queue.",
+        _FINETUNE,
+        ("--method", "full", "hma", "--baseline", "full"),
+        ("paired", "images"),
+    ),
+)

@@ -1,0 +1,49 @@
+"""The pages of the study: what each asks, under which protocol, and what may be held against it."""
+
+from dataclasses import dataclass
+
+from analysis.study.beyond import BEYOND
+from analysis.study.section import Section
+from analysis.study.textures import TEXTURES
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file of docs/."""
+
+    file: str
+    title: str
+    setting: str  # the backbone and how it is used; a sentence
+    sections: tuple[Section, ...]
+    threats: str
+
+
+_THREATS = """\
+- DTD is the ten-class subset at hand with a split of its own, the flowers are 64 x 64 copies: no figure compares with
+  published ones.
+- Seeds vary initial weights, order and augmentation; except where said, all of them share one split, so intervals do
+  not cover the choice of the pictures.
+- Where a grid's end was chosen (`end of grid`), a wider grid could move that method.
+- A verdict of *no difference shown* is no proof of equality: the intervals say how large a difference may have been
+  missed.
+"""
+
+PAGES = (
+    Page(
+        "STUDY.md",
+        "Is heterogeneous memory worth it here?",
+        "DeiT-Tiny (ImageNet-1k weights), frozen",
+        TEXTURES,
+        "- One small backbone, frozen, pretrained on images that resemble some of the data; few steps. Nothing here is "
+        "about full\n  fine-tuning, large backbones or long training.\n" + _THREATS,
+    ),
+    Page(
+        "STUDY_BEYOND.md",
+        "Is heterogeneous memory worth it elsewhere?",
+        "DeiT-Tiny (ImageNet-1k weights), frozen except where said",
+        BEYOND,
+        "- One small backbone, pretrained on images that resemble some of the data. Where it trains, a hundred steps "
+        "are few: that\n  says little about long fine-tuning, for which `method.recipe` has ten times as many.\n"
+        "- The rates of trained backbones were chosen with one seed.\n" + _THREATS,
+    ),
+)
