@@ -70,7 +70,7 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
     sink = MlflowSink(record, config.tracking) if config.tracking.mlflow else None
     try:
         train_and_test(config, accelerator, directory, record, sink, stop)
-        record.update_status(state=State.finished, step=config.trainer.max_steps, message="")
+        record.update_status(state=State.finished, step=record.status.max_steps, message="")
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):
             record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")

@@ -116,6 +116,8 @@ def _start(parts: Parts) -> None:
 def _fit(parts: Parts, journal: Journal) -> TrainState:
     """Of a method without trainable parameters: one pass over the features of train and val."""
     evaluator, state = parts.evaluator, TrainState()
+    if journal.record is not None:
+        journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
     parts.method.fit(evaluator.features("train"), evaluator.features("val"))
     metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll

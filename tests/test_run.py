@@ -102,6 +102,8 @@ def test_neighbours_need_no_training(run_py: RunPy, tiny: list[str], tmp_path: P
     figures = result(only_run(tmp_path))
     assert figures["params/trainable"] == 0
     assert figures["test/top1"] > 0.3
+    status = json.loads((only_run(tmp_path) / "status.json").read_text())
+    assert (status["state"], status["step"], status["max_steps"]) == ("finished", 0, 0)
 
 
 def test_the_demo_recognises_digits(run_py: RunPy, tmp_path: Path) -> None:
