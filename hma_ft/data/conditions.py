@@ -27,6 +27,21 @@ def with_conditions(train: Samples, test: Samples, config: DatasetConfig) -> tup
     return train, test
 
 
+def in_words(config: DatasetConfig) -> list[str]:
+    """A sentence for each condition, without which the figures of a run would mislead."""
+    said = []
+    if config.train_per_class is not None:
+        said.append(f"Only {config.train_per_class} training pictures a class were used.")
+    if config.label_noise:
+        said.append(f"{config.label_noise:.0%} of the training labels were made wrong on purpose.")
+    if config.new_classes:
+        said.append(f"No step trained on {config.new_classes} of the classes, and val lacks them.")
+    if config.test_corruption is not Corruption.none:
+        kind, severity = config.test_corruption.value, config.corruption_severity
+        said.append(f"The test pictures were damaged on purpose: {kind}, severity {severity} of 5.")
+    return said
+
+
 def are_new(labels: Tensor, class_names: list[str], number: int, seed: int) -> Tensor:
     """Which of labels [N] belong to the `number` classes drawn as new, bool [N]. UserError if too few are left."""
     if number > len(class_names) - 2:

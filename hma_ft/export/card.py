@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from hma_ft.config.schema import Config, TokenType
+from hma_ft.data.conditions import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
 
@@ -146,10 +147,12 @@ def _figures(record: Record) -> str:
 def _data(record: Record, exported: Exported) -> str:
     data, names = record.data, exported.class_names
     listed = ", ".join(names[:NAMES_UP_TO]) + (", ... (all in `config.json`)" if len(names) > NAMES_UP_TO else "")
+    harder = "".join(f" {said}" for said in in_words(record.config.dataset))
     return (
         f"{record.config.dataset.name}: {data['train']} pictures to train, {data['val']} to choose, {data['test']} to "
         f"test; digests of file names and labels {data['train_digest']}, {data['val_digest']}, {data['test_digest']}; "
-        f"split seed {record.config.dataset.split_seed}.\n\nClasses, in the order of the logits: {listed}."
+        f"split seed {record.config.dataset.split_seed}.{harder}\n\n"
+        f"Classes, in the order of the logits: {listed}."
     )
 
 

@@ -138,6 +138,15 @@ def test_card_says_what_the_record_says(exported: Callable[..., Exported]) -> No
     assert f"torch {torch.__version__.split('+')[0]}" in body
 
 
+@pytest.mark.slow
+def test_card_says_what_was_made_harder(exported: Callable[..., Exported]) -> None:
+    harder = ("train_per_class=9", "label_noise=0.3", "new_classes=2", "test_corruption=blur")
+    _, folder, _ = exported("method=knn", *(f"dataset.{setting}" for setting in harder))
+    card = " ".join((folder / "README.md").read_text().split())
+    assert "Only 9 training pictures a class were used. 30% of the training labels were made wrong" in card
+    assert "No step trained on 2 of the classes" in card and "damaged on purpose: blur, severity 3 of 5." in card
+
+
 def test_wilson_interval_is_the_textbook_formula(tmp_path: Path) -> None:
     probabilities = np.full((200, 4), 0.1, dtype=np.float32)
     probabilities[:, 1] = 0.7
