@@ -20,7 +20,7 @@ def test_it_composes(name: str, run_py: Callable[..., subprocess.CompletedProces
     assert f"python run.py -m sweep={name}" in header
     promised = re.search(r"(\d+) trials", header)
     assert promised is not None
-    done = run_py("-m", f"sweep={name}", "sweep.dry_run=true")
+    done = run_py("-m", f"sweep={name}", "sweep.dry_run=true", "dataset.root=.")  # one needs a folder that exists
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{name.replace('/', '_')}-")
     assert f"{promised.group(1)} new. A trial asks for: jobs at a time=" in done.stdout

@@ -101,7 +101,7 @@ def test_an_array_and_then_only_what_is_new(run_py: RunPy, tiny: list[str], tmp_
 
     more = run_py(*arguments, "seed=3,2,1,0")  # half of them are finished
     assert more.returncode == 0, more.stderr
-    assert more.stdout.splitlines()[0] == "2 finished, 2 queued"
+    assert more.stdout.startswith("2 finished, ")  # the others wait or, if Slurm is quick, run already
     assert [status(d)["starts"] for d in run_directories(tmp_path)] == [1, 1, 1, 1]
 
 
