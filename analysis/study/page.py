@@ -17,7 +17,8 @@ whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each sec
 
 ## Protocol
 
-{setting}; all methods see the same augmented views in the same order (released transform,
+{setting};
+all methods see the same augmented views in the same order (released transform,
 {steps} steps of {batch} pictures). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed, and a
 verdict is the exact sign-flip test's after Holm's correction over its table; [COMPARE.md](COMPARE.md) explains every
