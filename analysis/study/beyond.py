@@ -4,27 +4,24 @@ from analysis.study.section import Section, against_the_control
 
 _FINETUNE = "study_finetune"
 
+
+def _other_data(title: str, data: str, sweep: str) -> tuple[Section, Section]:
+    """The frozen methods on another data set, against the linear head and against the control."""
+    question = f"{data}, frozen backbone. Every method at the learning rate that val chose from one grid."
+    tables = ("summary", "paired", "modes")
+    return (
+        Section(f"{title}?", question, sweep, ("--baseline", "head"), tables, "accuracy"),
+        against_the_control(f"{title}, against the control?", sweep),
+    )
+
+
 BEYOND = (
-    Section(
-        "On flowers?",
-        "Oxford Flowers-102 in 64 x 64 pixels, frozen backbone. Every method at the learning rate that val chose from "
-        "one grid.",
-        "study_flowers",
-        ("--baseline", "head"),
-        ("summary", "paired", "modes"),
-        figure="accuracy",
-    ),
-    against_the_control("On flowers, against the control?", "study_flowers"),
-    Section(
-        "On small photographs?",
-        "A subset of CIFAR-10 as folders (5170 pictures, of which val is split off; 1017 test pictures), frozen "
-        "backbone. Every method at the learning rate that val chose from one grid.",
+    *_other_data("On flowers", "Oxford Flowers-102 in 64 x 64 pixels", "study_flowers"),
+    *_other_data(
+        "On small photographs",
+        "A subset of CIFAR-10 as folders (5170 pictures, of which val is split off; 1017 test pictures)",
         "study_cifar",
-        ("--baseline", "head"),
-        ("summary", "paired", "modes"),
-        figure="accuracy",
     ),
-    against_the_control("On small photographs, against the control?", "study_cifar"),
     Section(
         "For classes that came later?",
         "DTD, frozen backbone. Each seed draws two of the ten classes, which no training step sees and val lacks, "

@@ -79,7 +79,7 @@ def train_loader(
     if batch_size % (world_size * micro_batches):
         raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
     size = batch_size // world_size // micro_batches
-    indices = (torch.arange(len(samples)) if taught is None else taught).tolist()
+    indices: Sequence[int] = range(len(samples)) if taught is None else taught.tolist()
 
     def chunks() -> Iterator[list[View]]:
         for step in range(start_step, start_step + num_steps):
