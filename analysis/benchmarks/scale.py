@@ -10,13 +10,13 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from analysis.benchmarks.finding import REPOSITORY
 from analysis.benchmarks.machine import description
 from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
 from analysis.benchmarks.timing import interleaved
-from hma_ft.hma.unprojected import costs_less, multiply_adds
+from hma_ft.hma.memory_rows import reads_by_class
+from hma_ft.hma.unprojected import Sizes, costs_less, multiply_adds
 
 LABEL_WIDTH, HEADS, FLOAT = 64, 4, 4  # bytes of a float32
 
@@ -40,11 +40,20 @@ class Setting:
         """Multiply-adds of forward and backward a process and step, by term; a product has two gradients."""
         n, w, r, k = self.batch, self.width, self.rows, self.slots * self.classes
         seen = n * self.processes
-        sizes: dict[str, Any] = {"width": w, "label_width": LABEL_WIDTH, "heads": HEADS, "backward": True}
-        projected, unprojected = multiply_adds(n, r, **sizes)
+        by_class = reads_by_class(self.classes + 1, LABEL_WIDTH)
+        sizes = Sizes(
+            readers=n,
+            rows=r,
+            width=w,
+            read_width=FEATURE_WIDTH + (self.classes + 1 if by_class else LABEL_WIDTH),
+            label_gradient=0 if by_class else LABEL_WIDTH,
+            heads=HEADS,
+            backward=True,
+        )
+        projected, unprojected = multiply_adds(sizes)
         return {
             "readers": 3 * n * w * (2 * 8 * w + 3 * w + self.classes),  # two FFNs, q k v of the own row, classifier
-            "real memory": float(unprojected if costs_less(n, r, **sizes) else projected),
+            "real memory": float(unprojected if costs_less(sizes) else projected),
             "slots": float(k * 6 * (w + n) * w),
             "between images": float(3 * (seen * 3 * w + 2 * n * seen) * w),
         }

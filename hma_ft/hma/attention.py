@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hma_ft.hma.unprojected import MemoryRows, costs_less, mix
+from hma_ft.hma.memory_rows import MemoryRows
+from hma_ft.hma.unprojected import Sizes, costs_less, mix
 
 _NOTHING_TO_READ = "nothing to read: no shared rows, no row of its own, no null slot"
 
@@ -108,14 +109,16 @@ class MemoryAttention(nn.Module):
 
     def reads_unprojected(self, readers: int, memory: MemoryRows) -> bool:
         """Whether a memory of this size is better not projected for so many readers."""
-        return self.top_k is None and costs_less(
-            readers,
-            len(memory.features),
-            width=self.query.in_features,
-            label_width=memory.labels.shape[1],
+        sizes = Sizes(
+            readers=readers,
+            rows=len(memory.features),
+            width=memory.width,
+            read_width=memory.features.shape[1] + memory.code_width,
+            label_gradient=memory.code_width if memory.table is None and memory.labels.requires_grad else 0,
             heads=self.heads,
             backward=torch.is_grad_enabled(),
         )
+        return self.top_k is None and costs_less(sizes)
 
     def _read_weighted(
         self, rows: Tensor, shared: KeyValue | None, *, own: KeyValue | None, visible: Tensor | None

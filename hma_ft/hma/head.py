@@ -13,9 +13,9 @@ from hma_ft.hma.attention_map import BATCH, REAL, SUPPORT, SYNTHETIC, AttentionM
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.gather import gather_rows
 from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.memory_rows import MemoryRows
 from hma_ft.hma.real_memory import RealMemory, share_an_image
 from hma_ft.hma.synthetic_memory import SyntheticMemory
-from hma_ft.hma.unprojected import MemoryRows
 
 
 class HMAHead(nn.Module):
@@ -185,7 +185,7 @@ class HMAHead(nn.Module):
         """The same, or the real memory as it is where that takes less for so many readers."""
         if self._held_real is None and self.real_memory is not None and self.real_attention is not None:
             assert self.labels is not None
-            memory = self.real_memory.parts(self.labels)
+            memory = self.real_memory.stored(self.labels)
             if self.real_attention.reads_unprojected(rows.shape[0], memory):
                 return memory
         return self._real(rows)

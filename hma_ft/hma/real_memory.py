@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hma_ft.hma.labels import LabelTable
-from hma_ft.hma.unprojected import MemoryRows
+from hma_ft.hma.memory_rows import MemoryRows, reads_by_class
 
 NO_ID = -1  # id of a row that belongs to no image
 
@@ -51,16 +51,21 @@ class RealMemory(nn.Module):
 
     def rows(self, table: LabelTable) -> Tensor:
         """All rows [R, D + L]; the gradient reaches the label table unless vectors are stored."""
-        return torch.cat(self.parts(table), dim=1)
-
-    def parts(self, table: LabelTable) -> MemoryRows:
-        """All rows, features and labels apart."""
         labels = self.vectors if self.store_vectors else table(self.labels).to(self.features.dtype)
-        return MemoryRows(self.features, labels)
+        return torch.cat([self.features, labels], dim=1)
+
+    def stored(self, table: LabelTable) -> MemoryRows:
+        """The same rows as they are kept, to be read in place."""
+        if self.store_vectors:
+            return MemoryRows(self.features, self.vectors)
+        weight = table.embedding.weight[: self.num_classes] if self.soft_labels else table.embedding.weight
+        if reads_by_class(*weight.shape):
+            return MemoryRows(self.features, self.labels, weight)
+        return MemoryRows(self.features, table(self.labels).to(self.features.dtype))
 
     def fork(self) -> None:
         """Give the memory tensors of its own, so that a backward pass that is still to come keeps what it read."""
-        self.features = self.features.clone()
+        self.features, self.labels = self.features.clone(), self.labels.clone()
         self.vectors = self.vectors.clone() if self.store_vectors else self.vectors
 
     def visible_to(self, ids: Tensor | None, *, mask_unfilled: bool, exclude_self: bool) -> Tensor | None:

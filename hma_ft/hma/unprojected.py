@@ -16,16 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-BLOCK = 1024  # rows at a time
+from hma_ft.hma.memory_rows import MemoryRows
+
 BLOCKS_COST = 1.4  # a multiply-add in blocks, over one in a single large product; seen on CPUs
-EPS = 1e-12  # of the LayerNorm
-
-
-class MemoryRows(NamedTuple):
-    """A memory as it is stored; row r is [features ; labels]."""
-
-    features: Tensor  # [R, D], no gradient
-    labels: Tensor  # [R, L], embedded
 
 
 class Mixture(NamedTuple):
@@ -35,117 +28,140 @@ class Mixture(NamedTuple):
     log_mass: Tensor  # [heads, N]: log of the sum of exp(score); -inf where nothing is visible
 
 
-def costs_less(readers: int, rows: int, *, width: int, label_width: int, heads: int, backward: bool) -> bool:
+class Sizes(NamedTuple):
+    """What the cost of reading depends on."""
+
+    readers: int
+    rows: int
+    width: int  # W, of a row
+    read_width: int  # of a row as it is stored
+    label_gradient: int  # columns of the stored rows that take a gradient, row by row
+    heads: int
+    backward: bool
+
+
+def costs_less(sizes: Sizes) -> bool:
     """Whether reading unprojected takes less time than projecting the rows, by the multiply-adds of both."""
-    projected, unprojected = multiply_adds(
-        readers, rows, width=width, label_width=label_width, heads=heads, backward=backward
-    )
+    projected, unprojected = multiply_adds(sizes)
     return BLOCKS_COST * unprojected < projected
 
 
-def multiply_adds(
-    readers: int, rows: int, *, width: int, label_width: int, heads: int, backward: bool
-) -> tuple[int, int]:
+def multiply_adds(sizes: Sizes) -> tuple[int, int]:
     """Of reading the rows projected, and unprojected, with or without gradients.
 
     Projecting: two projections of a row, two products with the readers; each has two gradients. Unprojected: two
     products with `heads` times the readers; one gradient each, and the label's part of the other; moving the
     projections to the readers and back is the same as projecting one row a reader.
     """
+    readers, rows, width, read_width, label_gradient, heads, backward = sizes
     queries = heads * readers
     if not backward:
-        return rows * 2 * (width + readers) * width, rows * 2 * queries * width + readers * 2 * width**2
+        return rows * 2 * (width + readers) * width, rows * 2 * queries * read_width + readers * 2 * width**2
     projected = rows * 6 * (width + readers) * width
-    unprojected = rows * (4 * queries * width + 2 * queries * label_width) + readers * 6 * width**2
+    unprojected = rows * queries * (4 * read_width + 2 * label_gradient) + readers * 6 * width**2
     return projected, unprojected
 
 
 def mix(queries: Tensor, memory: MemoryRows, visible: Tensor | None) -> Mixture:
     """Attention of queries [H, N, W] over the normalised rows; `visible` [R] or [N, R], None for all.
 
-    The queries carry the scale; normalised means LayerNorm without weight and bias.
+    The queries carry the scale; normalised means LayerNorm without weight and bias. With m the mean and s the inverse
+    standard deviation of a row x, a score is q . s (x - m) = s (q - mean(q)) . x, and a mixture, the sum of
+    p s (x - m), is the sum of (p s) x less the mean of its columns. So rows are read as they lie in the memory.
     """
-    rows, log_mass = _Mix.apply(queries, memory.features, memory.labels, visible)
-    return Mixture(rows, log_mass)
+    folded, scales = memory.fold(_centred(queries)), memory.inverse_std()
+    rows, log_mass = _Mix.apply(folded, scales, memory.features, memory.labels, memory.table, visible)
+    return Mixture(_centred(memory.unfold(rows)), log_mass)
 
 
 class _Mix(Function):
-    """`mix` with a backward pass that leaves out the gradient of the features."""
+    """Attention of queries [H, N, V] over rows x [R, V], each times its scale s, without a gradient of the features.
+
+    The values are the scaled rows too.
+    """
 
     @staticmethod
     def forward(
-        context: Any, queries: Tensor, features: Tensor, labels: Tensor, visible: Tensor | None
+        context: Any,
+        queries: Tensor,
+        scales: Tensor,
+        features: Tensor,
+        labels: Tensor,
+        table: Tensor | None,
+        visible: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        mass, mixed = _zeros(queries, 1), _zeros(queries, queries.shape[2])
-        hidden_score = torch.finfo(queries.dtype).min / 2  # finite, as 0 * -inf is no number
+        memory = MemoryRows(features, labels, table)
+        flat = queries.flatten(0, 1)  # [Q, V], Q = heads * readers
+        mass, mixed = _zeros(flat, 1), _zeros(flat, flat.shape[1])
+        hidden_score = torch.finfo(flat.dtype).min / 2  # finite, as 0 * -inf is no number
         largest = torch.full_like(mass, hidden_score)
         kept = []
-        for block, rows, _ in _blocks(features, labels, queries.dtype):
-            scores = queries @ rows.T
+        for block, rows in memory.blocks(flat.dtype):
+            scale = scales[block].to(flat.dtype)
+            scores = (flat @ rows.T).mul_(scale)
             if visible is not None:
-                scores.masked_fill_(~visible[..., block], hidden_score)
+                scores.unflatten(0, queries.shape[:2]).masked_fill_(~visible[..., block], hidden_score)
             kept.append(scores)
             before, largest = largest, torch.maximum(largest, scores.amax(-1, keepdim=True))
             weights = (scores - largest).exp_()
             shrink = (before - largest).exp_()
             mass = mass.mul_(shrink).add_(weights.sum(-1, keepdim=True))
-            mixed = mixed.mul_(shrink).add_(weights.to(rows.dtype) @ rows)
+            _add_product(mixed.mul_(shrink), weights.mul_(scale), rows)
         nothing = largest <= hidden_score
-        mixed = (mixed / mass).masked_fill(nothing, 0.0).to(queries.dtype)
+        mixed = (mixed / mass).masked_fill_(nothing, 0.0).to(flat.dtype)
         log_mass = mass.log() + largest
-        context.save_for_backward(queries, features, labels, mixed, log_mass.masked_fill(nothing, torch.inf))
+        readable = log_mass.masked_fill(nothing, torch.inf)  # exp(score - inf) is 0
+        context.save_for_backward(flat, scales, features, labels, table, mixed, readable)
         context.scores = kept
-        return mixed, log_mass.masked_fill(nothing, -torch.inf).squeeze(-1)
+        log_mass = log_mass.masked_fill(nothing, -torch.inf)
+        return mixed.view_as(queries), log_mass.view(queries.shape[:2])
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor | None, None]:
-        queries, features, labels, mixed, log_mass = context.saved_tensors
-        to_mixed = gradients[0].to(queries.dtype)
-        constant = gradients[1].unsqueeze(-1) - (to_mixed * mixed).sum(-1, keepdim=True, dtype=log_mass.dtype)
-        to_queries, to_labels = _zeros(queries, queries.shape[2]), []
-        for (_, rows, inverse_std), scores in zip(
-            _blocks(features, labels, queries.dtype), context.scores, strict=True
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        queries, scales, features, labels, table, mixed, log_mass = context.saved_tensors
+        to_mixed = gradients[0].to(queries.dtype).flatten(0, 1)
+        constant = gradients[1].reshape(-1, 1) - (to_mixed * mixed).sum(-1, keepdim=True, dtype=log_mass.dtype)
+        to_queries, to_scales, to_labels = _zeros(queries, queries.shape[1]), torch.empty_like(scales), []
+        for (block, rows), scores in zip(
+            MemoryRows(features, labels, table).blocks(queries.dtype), context.scores, strict=True
         ):
+            scale = scales[block].to(queries.dtype)
             weights = (scores - log_mass).exp_()
-            to_weights = to_mixed @ rows.T
+            to_weights = (to_mixed @ rows.T).mul_(scale)
             to_scores = (to_weights + constant).mul_(weights)
-            to_queries.add_(to_scores.to(rows.dtype) @ rows)
-            if context.needs_input_grad[2]:
-                through = (to_scores * scores).addcmul_(weights, to_weights.to(weights.dtype)).sum((0, 1))
-                part = _label_part(to_scores, queries, labels) + _label_part(weights, to_mixed, labels)
-                to_labels.append(_label_gradient(part, through, rows, inverse_std))
+            if context.needs_input_grad[1]:
+                through = (to_scores * scores).addcmul_(weights, to_weights.to(weights.dtype)).sum(0)
+                to_scales[block] = through / scale
+            to_scores.mul_(scale)
+            if context.needs_input_grad[3]:
+                width = labels.shape[1]
+                part = to_scores.to(queries.dtype).T @ queries[:, -width:]
+                to_labels.append(part + weights.mul_(scale).to(queries.dtype).T @ to_mixed[:, -width:])
+            _add_product(to_queries, to_scores, rows)
         return (
-            to_queries.to(queries.dtype),
+            to_queries.to(queries.dtype).view_as(gradients[0]),
+            to_scales if context.needs_input_grad[1] else None,
             None,
             torch.cat(to_labels).to(labels.dtype) if to_labels else None,
+            None,  # the table's comes through queries, mixture and scales
             None,
         )
 
 
-def _blocks(features: Tensor, labels: Tensor, dtype: torch.dtype) -> Any:
-    """(slice, normalised rows [K, W] in `dtype`, 1 / standard deviation [K, 1]) of each block of rows."""
-    for start in range(0, len(features), BLOCK):
-        block = slice(start, start + BLOCK)
-        rows = torch.cat([features[block], labels[block].to(features.dtype)], dim=1)
-        normalised, _, inverse_std = torch.native_layer_norm(rows, [rows.shape[1]], None, None, EPS)
-        yield block, normalised.to(dtype), inverse_std
+def _add_product(total: Tensor, weights: Tensor, rows: Tensor) -> None:
+    """total [Q, V] += weights [Q, K] @ rows [K, V]."""
+    if total.dtype == weights.dtype == rows.dtype:
+        total.addmm_(weights, rows)
+    else:
+        total.add_(weights.to(rows.dtype) @ rows)
 
 
-def _label_part(weights: Tensor, vectors: Tensor, labels: Tensor) -> Tensor:
-    """weights [H, N, K], vectors [H, N, W] -> [K, L + 1]: their product's columns of the label, and the sum of all."""
-    width = labels.shape[1]
-    needed = torch.cat([vectors[..., -width:], vectors.sum(-1, keepdim=True)], dim=-1).flatten(0, 1)
-    return (needed.T @ weights.to(vectors.dtype).flatten(0, 1)).T.to(weights.dtype)
-
-
-def _label_gradient(part: Tensor, through: Tensor, rows: Tensor, inverse_std: Tensor) -> Tensor:
-    """Through the LayerNorm to the label [K, L]: `part` [K, L + 1], `through` [K] is gradient . normalised row."""
-    width, label_width = rows.shape[1], part.shape[1] - 1
-    centred = part[:, :-1] - part[:, -1:] / width
-    return inverse_std * (centred - rows[:, -label_width:] * through.unsqueeze(1) / width)
+def _centred(vectors: Tensor) -> Tensor:
+    """Less the mean of the columns [..., W]."""
+    return vectors - vectors.mean(-1, keepdim=True)
 
 
 def _zeros(queries: Tensor, width: int) -> Tensor:
-    """[H, N, width] to add up in, at least in single precision."""
+    """[Q, width] to add up in, at least in single precision."""
     dtype = torch.promote_types(queries.dtype, torch.float32)
-    return torch.zeros((*queries.shape[:2], width), dtype=dtype, device=queries.device)
+    return torch.zeros((len(queries), width), dtype=dtype, device=queries.device)

@@ -7,19 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from hma_ft.config.schema import LabelStorage, TrainContext
-from hma_ft.hma import HMAHead, attention, unprojected
+from hma_ft.hma import HMAHead, attention, memory_rows, real_memory, unprojected
 from hma_ft.hma.attention import MemoryAttention
-from hma_ft.hma.unprojected import MemoryRows
+from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.memory_rows import MemoryRows
+from hma_ft.hma.real_memory import RealMemory
 from tests.hma.dense import attend
 from tests.hma.test_head import EXACT, B, C, D, L, R, batch, build, dense_logits, queued_rows
 
 
-@pytest.fixture(params=[True, False], ids=["unprojected", "projected"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Takes one of the two ways, whatever it costs, in blocks of three rows."""
-    monkeypatch.setattr(attention, "costs_less", lambda *_, **__: request.param)
-    monkeypatch.setattr(unprojected, "BLOCK", 3)
-    return bool(request.param)
+@pytest.fixture(params=["by_class", "by_label", "projected"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Takes one of the ways, whatever it costs, in blocks of three rows."""
+    monkeypatch.setattr(attention, "costs_less", lambda _: request.param != "projected")
+    monkeypatch.setattr(real_memory, "reads_by_class", lambda *_: request.param == "by_class")
+    monkeypatch.setattr(memory_rows, "BLOCK", 3)
+    return str(request.param)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -33,7 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_logits_and_gradients_agree_with_the_dense_formula(path: bool, name: str) -> None:
+def test_logits_and_gradients_agree_with_the_dense_formula(path: str, name: str) -> None:
     head = build(**VARIANTS[name])
     written = [batch(1), batch(2)]
     for features, labels, ids in written:
@@ -55,7 +58,7 @@ def _all_rows(head: HMAHead, batches: list[tuple[Tensor, Tensor, Tensor]]) -> li
     return [row for one in batches for row in queued_rows(head, [one])]
 
 
-def test_a_memory_with_nothing_in_it_leaves_the_readers_to_themselves(path: bool) -> None:
+def test_a_memory_with_nothing_in_it_leaves_the_readers_to_themselves(path: str) -> None:
     head = build()
     features, _, ids = batch(1)
     rows = head.labels.attach(features, None)
@@ -65,10 +68,11 @@ def test_a_memory_with_nothing_in_it_leaves_the_readers_to_themselves(path: bool
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-def test_soft_labels_get_the_same_gradient_on_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soft_labels_get_the_same_gradient_on_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
-    for chosen in (True, False):
-        monkeypatch.setattr(attention, "costs_less", lambda *_, chosen=chosen, **__: chosen)
+    for unprojected_way, by_class in ((True, True), (True, False), (False, False)):
+        monkeypatch.setattr(attention, "costs_less", lambda _, chosen=unprojected_way: chosen)
+        monkeypatch.setattr(real_memory, "reads_by_class", lambda *_, chosen=by_class: chosen)
         head = build(soft_labels=True)
         features, labels, ids = batch(1)
         probabilities = nn.functional.one_hot(labels, C).double().mul(0.7).add(0.1)
@@ -76,7 +80,8 @@ def test_soft_labels_get_the_same_gradient_on_both_ways(monkeypatch: pytest.Monk
         reading, _, _ = batch(2)
         loss = head.read_real(head.labels.attach(reading, None), None).square().sum()
         results.append(torch.autograd.grad(loss, head.labels.embedding.weight)[0])
-    torch.testing.assert_close(*results, **EXACT)
+    for gradient in results[:2]:
+        torch.testing.assert_close(gradient, results[2], **EXACT)
 
 
 def test_the_gradient_agrees_with_finite_differences() -> None:
@@ -88,9 +93,13 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(
         lambda q, e: unprojected.mix(q, MemoryRows(features, e), visible)[:2], (queries, labels), atol=1e-7
     )
+    table, classes = torch.randn(C, L, dtype=torch.float64, requires_grad=True), torch.arange(R) % C
+    assert torch.autograd.gradcheck(
+        lambda q, e: unprojected.mix(q, MemoryRows(features, classes, e), visible)[:2], (queries, table), atol=1e-7
+    )
 
 
-def test_stored_vectors_are_read_and_take_no_gradient(path: bool) -> None:
+def test_stored_vectors_are_read_and_take_no_gradient(path: str) -> None:
     head = build({"size": R, "store": LabelStorage.vectors})
     head.write(*batch(1))
     features, _, _ = batch(2)
@@ -101,7 +110,7 @@ def test_stored_vectors_are_read_and_take_no_gradient(path: bool) -> None:
 
 
 def test_half_precision_stays_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "costs_less", lambda *_, **__: True)
+    monkeypatch.setattr(attention, "costs_less", lambda _: True)
     results = []
     for enabled in (True, False):
         head = build(null_slot=True).float()
@@ -125,8 +134,21 @@ def test_the_cheaper_way_is_chosen_by_size() -> None:
     assert not MemoryAttention(832, top_k=8).reads_unprojected(128, sizes[65536])
 
 
+@pytest.mark.parametrize(("classes", "by_class"), [(3, True), (300, False)])
+def test_few_classes_are_read_by_their_ids_and_many_by_their_labels(classes: int, by_class: bool) -> None:
+    memory, table = RealMemory(5, feature_width=8, label_width=16, num_classes=classes), LabelTable(classes, 16)
+    memory.write(torch.randn(4, 8), torch.tensor([0, 1, 2, 1]), None, table)
+    stored, rows = memory.stored(table), memory.rows(table)
+    assert (stored.code_width, stored.width) == (classes + 1 if by_class else 16, 24)
+    torch.testing.assert_close(torch.cat([stored.unfold(block) for _, block in stored.blocks(torch.float32)]), rows)
+    torch.testing.assert_close(stored.inverse_std(), rows.var(1, correction=0).rsqrt())
+    vectors = torch.randn(2, 24)
+    products = torch.cat([stored.fold(vectors) @ block.T for _, block in stored.blocks(torch.float32)], dim=1)
+    torch.testing.assert_close(products, vectors @ rows.T)
+
+
 def test_no_tensor_of_readers_by_rows_by_width_exists() -> None:
-    readers, rows, width = 8, 4 * unprojected.BLOCK, 32
+    readers, rows, width = 8, 4 * memory_rows.BLOCK, 32
     features = torch.randn(rows, width - 4)
     labels = torch.randn(rows, 4, requires_grad=True)
     queries = torch.randn(2, readers, width, requires_grad=True)
@@ -143,7 +165,7 @@ def test_no_tensor_of_readers_by_rows_by_width_exists() -> None:
     with Largest():
         mixture = unprojected.mix(queries, MemoryRows(features, labels), None)
         (mixture.rows.sum() + mixture.log_mass.sum()).backward()
-    assert largest <= unprojected.BLOCK * max(width, 2 * readers)
+    assert largest <= memory_rows.BLOCK * max(width, 2 * readers)
 
 
 @pytest.mark.parametrize("null_slot", [False, True])
