@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hma_ft.engine.inputs import StepInput
 from hma_ft.methods.base import LabelledFeatures
-from hma_ft.tracking.files import write_atomic
+from hma_ft.tracking.files import remove_leftovers, write_atomic
 from hma_ft.tracking.room import make_room
 
 FORMAT = 1  # of the entries; part of the key
@@ -36,6 +36,7 @@ class FeatureStore:
         text = json.dumps(key | {"format": FORMAT, "torch": torch.__version__}, sort_keys=True)
         self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.directory)
         write_atomic(self.directory / "key.json", text)
         os.utime(self.directory)  # the time of last use
         self._limit = limit_bytes

@@ -2,14 +2,17 @@
 
 import errno
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from hma_ft.errors import UserError
 
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_IN_THE_MAKING = 60.0  # seconds
 
 
 @contextmanager
@@ -27,13 +30,15 @@ def refusals_explained(directory: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, content: str | bytes | Callable[[BinaryIO], None], *, durable: bool = False) -> None:
-    """Replaces `path` in one step; a process killed here leaves the old version.
+    """Replaces `path` in one step; a process killed here leaves the old version, and a file for `remove_leftovers`.
+
+    Several processes may write the same file at the same time: it becomes what one of them wrote.
 
     `content` may be a function that writes into an open binary file. `durable` waits until the disk has it, which
     also survives a power cut and costs some milliseconds. Raises OSError (disk full, no permission); `path` is then as
     before.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.tmp")  # process ids repeat among hosts
     try:
         with open(temporary, "wb") as file:
             if callable(content):
@@ -47,3 +52,11 @@ def write_atomic(path: Path, content: str | bytes | Callable[[BinaryIO], None], 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of killed processes; those of the last minute may be in the making."""
+    for leftover in directory.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _IN_THE_MAKING:
+                leftover.unlink()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hma_ft.tracking.environment import environment
-from hma_ft.tracking.files import write_atomic
+from hma_ft.tracking.files import remove_leftovers, write_atomic
 from hma_ft.tracking.metric_log import MetricLog, Row, read_rows
 from hma_ft.tracking.status import State, Status, now, read_status, write_status
 
@@ -50,6 +50,7 @@ class RunRecord:
         `command` repeats the run (None: this process's command line). Raises OSError where it cannot be written.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
         old = read_status(directory)
         status = Status(fingerprint=fingerprint, max_steps=max_steps)
         if old is not None:
