@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import yaml
 
+from analysis.compare.archive import PATTERN, read_archive
 from analysis.compare.records import Predictions, Records, RunData, SweepData
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import find_sweeps
@@ -19,7 +20,7 @@ from hma_ft.tracking.status import State, read_status
 
 
 def load_directories(folders: Sequence[Path]) -> Records:
-    """The runs in folders of runs, or in single run directories; sweeps of the former. UserError if there are none."""
+    """The runs in folders of runs, in single run directories and in archives; sweeps. UserError if there are none."""
     runs: dict[Path, RunData] = {}
     unfinished: list[str] = []
     sweeps: list[SweepData] = []
@@ -36,6 +37,11 @@ def load_directories(folders: Sequence[Path]) -> Records:
             SweepData(s.name, s.directory.name, frozenset(t.key for t in s.trials), len(s.trials))
             for s in find_sweeps(str(folder), None)
         ]
+        for path in sorted(folder.glob(PATTERN)):
+            archived, sweep = read_archive(path)
+            known = {run.fingerprint for run in runs.values()}
+            runs |= {Path(run.place): run for run in archived if run.fingerprint not in known}
+            sweeps.append(sweep)
     source = " ".join(map(str, folders))
     if not runs:
         detail = f" ({len(unfinished)} are not finished)" if unfinished else ""
@@ -86,7 +92,9 @@ def read_predictions(path: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as arrays:
             order = np.argsort(arrays["ids"], kind="stable")
             names = [str(name) for name in arrays["class_names"]]
-            return Predictions(arrays["ids"][order], arrays["labels"][order], arrays["probabilities"][order], names)
+            probabilities = arrays["probabilities"][order]
+            predicted = probabilities.argmax(axis=1)
+            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         reason = f"{path} can't be read ({error})"
         raise UserError(f"{reason}: repeat the run with fresh=true, or remove the file") from error

@@ -38,11 +38,11 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 
 
 def cell_reliability(cell: Cell, mode: str | None) -> Reliability | None:
-    """Of the predictions of all seeds together; None where a run has none."""
+    """Of the predictions of all seeds together; None where a run has none, or their probabilities aren't known."""
     confidence, correct = [], []
     for run in cell.runs:
         predictions = run.read_predictions(run.suffix(mode))
-        if predictions is None:
+        if predictions is None or predictions.probabilities is None:
             return None
         confidence.append(np.clip(predictions.probabilities.astype(float).max(axis=1), 0.0, 1.0))
         correct.append(predictions.correct)

@@ -15,13 +15,9 @@ class Predictions:
 
     ids: np.ndarray  # int64 [N]
     labels: np.ndarray  # int64 [N]
-    probabilities: np.ndarray  # float32 [N, C]
+    predicted: np.ndarray  # int64 [N], the class of the largest probability
     class_names: list[str]
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """Class of the largest probability, int64 [N]."""
-        return self.probabilities.argmax(axis=1)
+    probabilities: np.ndarray | None = None  # float32 [N, C]; an archive has none
 
     @property
     def correct(self) -> np.ndarray:
@@ -40,7 +36,7 @@ class RunData:
     result: dict[str, Any]  # keys of result.json
     data: dict[str, Any]  # data.json: sizes and digests of the splits
     env: dict[str, Any]  # env.json
-    read_rows: Callable[[], list[Row]] = field(repr=False)  # of metrics.jsonl
+    read_rows: Callable[[], list[Row]] = field(repr=False)  # of metrics.jsonl; an archive has none
     read_predictions: Callable[[str], Predictions | None] = field(repr=False)  # by suffix: "", "_batch"
 
     @property

@@ -1,9 +1,10 @@
 """Writes docs/STUDY.md and docs/STUDY_BEYOND.md from the records.
 
-python -m analysis.study --runs DIR [--out docs]
+python -m analysis.study [--runs DIR ...] [--out docs]
 
-A section whose sweep was not run says so; a page of which no sweep was run is left as it is. Exit code 2 where that is
-both of them.
+Sweeps that are in none of the folders are read from the archives beside the pages, where every sweep is put. A section
+whose sweep was never run says so; a page of which none was run is left as it is. Exit code 2 where that is both of
+them.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from analysis.compare.build import report_of
 from analysis.compare.load import load_directories
 from analysis.compare.records import Records
 from analysis.compare.report import Report
-from analysis.compare.select import Selection, select
+from analysis.compare.select import Selection, find_sweep, select
 from analysis.study.evidence import write_evidence
 from analysis.study.page import Answer, text_of
 from analysis.study.pages import PAGES
@@ -32,15 +33,17 @@ FILES = "study"  # the folder of figures and evidence, beside the pages
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line if there is nothing to write about."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs_dir of the sweeps")
+    parser.add_argument("--runs", type=Path, nargs="+", default=[], metavar="DIR", help="runs_dir of sweeps")
     parser.add_argument(
         "--out", type=Path, default=DOCS, metavar="DIR", help="of the pages; the rest goes to DIR/study"
     )
     chosen = parser.parse_args(arguments)
     try:
-        written = _write_pages(load_directories([chosen.runs]), chosen.out)
+        (chosen.out / FILES).mkdir(parents=True, exist_ok=True)
+        records = load_directories([*chosen.runs, chosen.out / FILES])
+        written = _write_pages(records, chosen.out)
         if not written:
-            raise UserError(f"{chosen.runs} answers no question of the study: run a sweep of sweeps/study/ first")
+            raise UserError(f"{records.source} answers no question of the study: run a sweep of sweeps/study/ first")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,7 +94,7 @@ def _evidence(sweeps: Sequence[str], records: Records, out: Path) -> list[Path]:
     files = []
     for sweep in dict.fromkeys(sweeps):
         runs, _ = select(records, Selection(sweep))
-        files += write_evidence(runs, out / FILES, sweep)
+        files += write_evidence(runs, find_sweep(records, sweep), out / FILES)
     return [path.relative_to(out) for path in files]
 
 

@@ -13,7 +13,8 @@ HEAD = """\
 # {title}
 
 Written by `python -m analysis.study`: every figure, table and verdict below is computed from the records of the runs,
-whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each section's sweep, then that command.
+whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each section's sweep, then that command with
+`--runs DIR`.
 
 ## Protocol
 
@@ -28,8 +29,8 @@ column. Runs were made with commit {commit} on {device}.
 EVIDENCE = """\
 ## Run by run
 
-Each run's settings and top-1 (CSV), and the class that it gave each test picture (NPZ: `fingerprints`, `ids`, `labels`,
-`predicted`, a row a run):
+Each run's settings and top-1 (CSV), and an archive of the runs with the class that each gave every test picture. The
+archives are records too: every command of this page works with `--runs docs/study`, nothing has to be trained for it.
 """
 
 

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,14 +51,42 @@ def test_the_page_has_the_figures_of_the_records(run_py: RunPy, tmp_path: Path, 
         assert (tmp_path / file).exists()
     with (tmp_path / "study/study_dtd.csv").open() as table:
         rows = {row["fingerprint"]: row for row in csv.DictReader(table)}
-    with np.load(tmp_path / "study/study_dtd.npz") as answers:
-        top1 = (answers["predicted"] == answers["labels"]).mean(axis=1)
-        assert dict(zip(answers["fingerprints"], top1, strict=True)) == pytest.approx(
-            {name: float(row["test/top1"]) for name, row in rows.items()}
-        )
     assert {(row["seed"], row["method.name"], row["optimizer.lr"]) for row in rows.values()} == set(
         itertools.product("01", ("head", "hma_head"), ("0.01", "0.1"))
     )
+    _check_that_archives_are_enough(repository, tmp_path, text)
+
+
+def _check_that_archives_are_enough(repository: Path, folder: Path, text: str) -> None:
+    """Without the runs the page is the same, and so is a comparison."""
+    compare = [sys.executable, "-m", "analysis.compare", "--sweep", "study_dtd", "--baseline", "head", "--no-figures"]
+    tables = []
+    for source in (folder / "runs", folder / "study"):
+        subprocess.run([*compare, "--runs", str(source), "--out", str(folder / "out")], cwd=repository, check=True)
+        written = json.loads((folder / "out" / "comparison.json").read_text())["tables"]
+        del written["runs"]  # says where each lies
+        tables.append(written)
+    assert tables[0] == tables[1]
+    shutil.rmtree(folder / "runs")
+    (folder / "STUDY.md").unlink()
+    made = study(repository, "--out", str(folder))
+    assert made.returncode == 0, made.stderr
+    assert (folder / "STUDY.md").read_text() == text
+    assert str(folder).encode() not in settings_in(folder / "study/study_dtd.records.npz")
+
+
+def settings_in(path: Path) -> bytes:
+    """The settings in an archive, as they are written there."""
+    with np.load(path) as arrays:
+        return bytes(arrays["records"].tobytes())
+
+
+@pytest.mark.parametrize("page", ["STUDY.md", "STUDY_BEYOND.md"])
+def test_the_pages_in_docs_are_what_their_archives_give(repository: Path, tmp_path: Path, page: str) -> None:
+    shutil.copytree(repository / "docs/study", tmp_path / "study")
+    made = study(repository, "--out", str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / page).read_text() == (repository / "docs" / page).read_text()
 
 
 def test_without_runs_it_is_one_line(tmp_path: Path, repository: Path) -> None:
