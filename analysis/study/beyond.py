@@ -2,7 +2,7 @@
 
 from analysis.study.section import Section, against_the_control
 
-_FINETUNE = "study_finetune"
+_FINETUNE, _NEIGHBOURS = "study_finetune", "study_neighbours"
 
 
 def _other_data(title: str, data: str, sweep: str) -> tuple[Section, Section]:
@@ -30,6 +30,20 @@ BEYOND = (
         "Every method at its documented learning rate.",
         "study_new_classes",
         ("--baseline", "head"),
+    ),
+    Section(
+        "Does it pay to ask neighbours, with all classes known?",
+        "DTD, frozen backbone: `head_knn` is the linear head, whose probabilities are averaged with the vote of the 20 "
+        "nearest training pictures; nothing of it was tuned. Every method at its documented learning rate.",
+        _NEIGHBOURS,
+        ("--where", "dataset.new_classes=0", "--baseline", "head"),
+    ),
+    Section(
+        "Does it pay to ask neighbours, of classes that came later?",
+        "The same with two classes that no training step sees, while their training pictures are among the "
+        "neighbours, as above.",
+        _NEIGHBOURS,
+        ("--where", "dataset.new_classes=2", "--baseline", "head"),
     ),
     Section(
         "At which rate does a trained backbone learn?",

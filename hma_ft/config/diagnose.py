@@ -67,7 +67,7 @@ def _parsed(arguments: Iterable[str], problems: list[str]) -> Iterable[Override]
 
 def _wrong_choices(override: Override, folder: Path) -> list[str]:
     """Choices of a group that have no file."""
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
     group = override.key_or_group
     return [
         f"{group}={choice!s} is not known{_nearest(str(choice), known)}; there are: {', '.join(known)}"
@@ -142,8 +142,10 @@ def _choices(override: Override) -> list[Any]:
     return list(override.sweep_iterator())
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def _nearest(word: str, known: Sequence[str]) -> str:
+    """A hint at what may have been meant: the key in a group that ends in the word, or a similar one."""
+    same_end = sorted((key for key in known if key.endswith(f".{word}")), key=lambda key: key.count("."))
+    found = same_end or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f": did you mean {found[0]}?" if found else ""
 
 

@@ -1,10 +1,6 @@
-"""k nearest neighbours on frozen features: what the features are worth without any training.
-
-Cosine similarity, votes weighted by exp(similarity / temperature) (Wu et al., CVPR 2018, section 3.4).
-"""
+"""k nearest neighbours on frozen features: what the features are worth without any training."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,10 +11,9 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory, share_an_image
+from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
-
-FLOOR = 1e-6  # probability of a class without any neighbour, before normalisation
+from hma_ft.methods.neighbours import log_vote, unit
 
 
 class KNN(Method):
@@ -37,7 +32,7 @@ class KNN(Method):
 
     def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
         """Store the training features and choose k and temperature."""
-        self.bank.set(functional.normalize(train.features, dim=1), train.labels, train.ids)
+        self.bank.set(*unit(train))
         best = (-1.0, 0.0)
         for k, temperature in self.choices:
             log_probabilities = self._vote(val.features, None, k, temperature)
@@ -67,15 +62,7 @@ class KNN(Method):
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further neighbours; k and temperature stay."""
-        self.bank.add(functional.normalize(added.features, dim=1), added.labels, added.ids)
+        self.bank.add(*unit(added))
 
     def _vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
-        similarity = functional.normalize(features, dim=1) @ self.bank.features.T
-        if ids is not None:
-            similarity = similarity.masked_fill(share_an_image(ids, self.bank.ids), -math.inf)
-        nearest = similarity.topk(min(k, len(self.bank)), dim=1)
-        weight = ((nearest.values - nearest.values[:, :1]) / temperature).exp()
-        votes = torch.zeros(features.shape[0], self.num_classes, dtype=weight.dtype, device=weight.device)
-        votes.scatter_add_(1, self.bank.labels[nearest.indices], weight)
-        share = votes / votes.sum(1, keepdim=True) + FLOOR
-        return (share / share.sum(1, keepdim=True)).log()
+        return log_vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature)

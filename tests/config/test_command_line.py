@@ -34,6 +34,9 @@ def test_three_mistakes_are_three_lines(run_py: RunPy, tmp_path: Path) -> None:
         (["method.hma.inference=some"], ["method.hma.inference=some: Invalid value 'some', expected one of [alone"]),
         (["+foo=1", "+trainer.bar=2"], ["foo is no setting", "trainer.bar is no setting"]),
         (["seed"], ["'seed' is no override"]),
+        (["lr=1"], ["lr is no setting: did you mean optimizer.lr?"]),
+        (["-m", "sweep=study/dtd", "sweep.dry=1"], ["sweep.dry is no setting"]),  # files in folders are choices too
+        (["-m", "sweep=study/dtf"], ["sweep=study/dtf is not known: did you mean study/dtd?"]),
         (["-m", "seed=0,1", "optimizer.lr=-1,0"], ["optimizer.lr=-1 must be", "optimizer.lr=0 must be"]),
         (["task=predict"], ["task=predict needs run=DIR", "task=predict needs input=FOLDER"]),
     ],
