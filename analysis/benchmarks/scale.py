@@ -11,11 +11,15 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from analysis.benchmarks.finding import REPOSITORY
 from analysis.benchmarks.machine import description
 from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
 from analysis.benchmarks.timing import interleaved
-from hma_ft.hma.memory_rows import reads_by_class
+from hma_ft.hma.labels import LabelTable
+from hma_ft.hma.memory_rows import MemoryRows
+from hma_ft.hma.real_memory import RealMemory
 from hma_ft.hma.unprojected import Sizes, costs_less, multiply_adds
 
 LABEL_WIDTH, HEADS, FLOAT = 64, 4, 4  # bytes of a float32
@@ -38,18 +42,9 @@ class Setting:
 
     def operations(self) -> dict[str, float]:
         """Multiply-adds of forward and backward a process and step, by term; a product has two gradients."""
-        n, w, r, k = self.batch, self.width, self.rows, self.slots * self.classes
+        n, w, k = self.batch, self.width, self.slots * self.classes
         seen = n * self.processes
-        by_class = reads_by_class(self.classes + 1, LABEL_WIDTH)
-        sizes = Sizes(
-            readers=n,
-            rows=r,
-            width=w,
-            read_width=FEATURE_WIDTH + (self.classes + 1 if by_class else LABEL_WIDTH),
-            label_gradient=0 if by_class else LABEL_WIDTH,
-            heads=HEADS,
-            backward=True,
-        )
+        sizes = Sizes.of(n, self._memory(), heads=HEADS, backward=True)
         projected, unprojected = multiply_adds(sizes)
         return {
             "readers": 3 * n * w * (2 * 8 * w + 3 * w + self.classes),  # two FFNs, q k v of the own row, classifier
@@ -57,6 +52,14 @@ class Setting:
             "slots": float(k * 6 * (w + n) * w),
             "between images": float(3 * (seen * 3 * w + 2 * n * seen) * w),
         }
+
+    def _memory(self) -> MemoryRows:
+        """As the head reads it; nothing is allocated."""
+        with torch.device("meta"):
+            memory = RealMemory(
+                self.rows, feature_width=FEATURE_WIDTH, label_width=LABEL_WIDTH, num_classes=self.classes
+            )
+            return memory.stored(LabelTable(self.classes, LABEL_WIDTH))
 
     def bytes(self) -> dict[str, float]:
         """What is kept between steps: the slots with gradient and momentum, the queue, the label table."""

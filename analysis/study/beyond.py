@@ -48,7 +48,7 @@ BEYOND = (
     Section(
         "At which rate does a trained backbone learn?",
         "DTD, one seed that is not among those below, in bf16: `head_cls` trains the class token, `tokens_standard` "
-        "also memory tokens in every block, `full` and `hma` everything. val's choice is the rate in the next table.",
+        "also memory tokens in every block, `full` and `hma` everything. val's choice is a method's rate below.",
         "study_finetune_rates",
         ("--by", "method,optimizer.lr"),
         ("summary",),

@@ -109,15 +109,7 @@ class MemoryAttention(nn.Module):
 
     def reads_unprojected(self, readers: int, memory: MemoryRows) -> bool:
         """Whether a memory of this size is better not projected for so many readers."""
-        sizes = Sizes(
-            readers=readers,
-            rows=len(memory.features),
-            width=memory.width,
-            read_width=memory.features.shape[1] + memory.code_width,
-            label_gradient=memory.code_width if memory.table is None and memory.labels.requires_grad else 0,
-            heads=self.heads,
-            backward=torch.is_grad_enabled(),
-        )
+        sizes = Sizes.of(readers, memory, heads=self.heads, backward=torch.is_grad_enabled())
         return self.top_k is None and costs_less(sizes)
 
     def _read_weighted(

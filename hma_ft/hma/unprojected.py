@@ -39,6 +39,19 @@ class Sizes(NamedTuple):
     heads: int
     backward: bool
 
+    @classmethod
+    def of(cls, readers: int, memory: MemoryRows, *, heads: int, backward: bool) -> "Sizes":
+        """Of so many readers of a memory."""
+        return cls(
+            readers=readers,
+            rows=len(memory.features),
+            width=memory.width,
+            read_width=memory.features.shape[1] + memory.code_width,
+            label_gradient=memory.code_width if memory.table is None and memory.labels.requires_grad else 0,
+            heads=heads,
+            backward=backward,
+        )
+
 
 def costs_less(sizes: Sizes) -> bool:
     """Whether reading unprojected takes less time than projecting the rows, by the multiply-adds of both."""

@@ -19,7 +19,7 @@ from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
-from hma_ft.methods.neighbours import log_vote, unit
+from hma_ft.methods.neighbours import unit, vote
 
 
 class HeadKNN(Method):
@@ -38,9 +38,8 @@ class HeadKNN(Method):
         logits = self.head(features)
         if not self._asks:
             return logits
-        vote = log_vote(features, ids, self.bank, num_classes=self.num_classes, k=self.k, temperature=self.temperature)
-        shares = torch.stack([(1 - self.weight) * logits.softmax(1), self.weight * vote.exp()])
-        return shares.sum(0).log()
+        voted = vote(features, ids, self.bank, num_classes=self.num_classes, k=self.k, temperature=self.temperature)
+        return ((1 - self.weight) * logits.softmax(1) + self.weight * voted).log()
 
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:

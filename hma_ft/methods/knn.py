@@ -13,7 +13,7 @@ from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
-from hma_ft.methods.neighbours import log_vote, unit
+from hma_ft.methods.neighbours import unit, vote
 
 
 class KNN(Method):
@@ -35,7 +35,7 @@ class KNN(Method):
         self.bank.set(*unit(train))
         best = (-1.0, 0.0)
         for k, temperature in self.choices:
-            log_probabilities = self._vote(val.features, None, k, temperature)
+            log_probabilities = self._log_vote(val.features, None, k, temperature)
             accuracy = (log_probabilities.argmax(1) == val.labels).double().mean().item()
             likelihood = -functional.nll_loss(log_probabilities, val.labels).item()
             if (accuracy, likelihood) > best or best[0] < 0:
@@ -45,7 +45,7 @@ class KNN(Method):
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> log-probabilities [B, C]; an image with an id is no neighbour of its own."""
-        return self._vote(features, ids, *(self._held or (int(self.k), float(self.temperature))))
+        return self._log_vote(features, ids, *(self._held or (int(self.k), float(self.temperature))))
 
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:
@@ -64,5 +64,5 @@ class KNN(Method):
         """Further neighbours; k and temperature stay."""
         self.bank.add(*unit(added))
 
-    def _vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
-        return log_vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature)
+    def _log_vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
+        return vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature).log()

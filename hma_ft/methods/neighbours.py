@@ -21,10 +21,10 @@ def unit(features: LabelledFeatures) -> LabelledFeatures:
     return features._replace(features=functional.normalize(features.features, dim=1))
 
 
-def log_vote(
+def vote(
     features: Tensor, ids: Tensor | None, bank: FeatureBank, *, num_classes: int, k: int, temperature: float
 ) -> Tensor:
-    """Features [B, D] -> log-probabilities [B, C] by the k nearest rows of a bank of unit features.
+    """Features [B, D] -> probabilities [B, C] by the k nearest rows of a bank of unit features.
 
     An image with an id is no neighbour of its own.
     """
@@ -36,4 +36,4 @@ def log_vote(
     votes = torch.zeros(features.shape[0], num_classes, dtype=weight.dtype, device=weight.device)
     votes.scatter_add_(1, bank.labels[nearest.indices], weight)
     share = votes / votes.sum(1, keepdim=True) + FLOOR
-    return (share / share.sum(1, keepdim=True)).log()
+    return share / share.sum(1, keepdim=True)

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import yaml
 
+from analysis.compare.archive import read_archive
+
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -53,6 +55,11 @@ def test_the_page_has_the_figures_of_the_records(run_py: RunPy, tmp_path: Path, 
         rows = {row["fingerprint"]: row for row in csv.DictReader(table)}
     assert {(row["seed"], row["method.name"], row["optimizer.lr"]) for row in rows.values()} == set(
         itertools.product("01", ("head", "hma_head"), ("0.01", "0.1"))
+    )
+    archived, _ = read_archive(tmp_path / "study/study_dtd.records.npz")
+    answers = {run.fingerprint[:12]: run.read_predictions("") for run in archived}
+    assert {name: found.correct.mean() for name, found in answers.items()} == pytest.approx(
+        {name: float(row["test/top1"]) for name, row in rows.items()}
     )
     _check_that_archives_are_enough(repository, tmp_path, text)
 
