@@ -2,7 +2,7 @@
 
 from analysis.study.section import Section, against_the_control
 
-_FINETUNE, _NEIGHBOURS = "study_finetune", "study_neighbours"
+_FINETUNE = "study_finetune"
 
 
 def _other_data(title: str, data: str, sweep: str) -> tuple[Section, Section]:
@@ -32,18 +32,11 @@ BEYOND = (
         ("--baseline", "head"),
     ),
     Section(
-        "Does it pay to ask neighbours, with all classes known?",
-        "DTD, frozen backbone: `head_knn` is the linear head, whose probabilities are averaged with the vote of the 20 "
-        "nearest training pictures; nothing of it was tuned. Every method at its documented learning rate.",
-        _NEIGHBOURS,
-        ("--where", "dataset.new_classes=0", "--baseline", "head"),
-    ),
-    Section(
         "Does it pay to ask neighbours, of classes that came later?",
-        "The same with two classes that no training step sees, while their training pictures are among the "
-        "neighbours, as above.",
-        _NEIGHBOURS,
-        ("--where", "dataset.new_classes=2", "--baseline", "head"),
+        "The same with `head_knn`: the linear head, whose probabilities are averaged with the vote of the 20 nearest "
+        "training pictures, those of the two classes among them; nothing of it was tuned.",
+        "study_neighbours",
+        ("--baseline", "head"),
     ),
     Section(
         "At which rate does a trained backbone learn?",
@@ -54,7 +47,15 @@ BEYOND = (
         ("summary",),
     ),
     Section(
-        "What is worth training?",
+        "Is it worth training tokens inside the backbone?",
+        "DTD in bf16: the class token (`head_cls`), or memory tokens in every block too (`tokens_standard`, the "
+        "learnable memory of Sandler et al., CVPR 2022), at the rates that val chose above.",
+        "study_tokens",
+        ("--baseline", "head"),
+        ("summary", "paired", "cost"),
+    ),
+    Section(
+        "Is it worth training the backbone?",
         "DTD in bf16; the frozen methods at their documented rates, the others at those that val chose above.",
         _FINETUNE,
         ("--baseline", "head"),

@@ -20,7 +20,8 @@ TEXTURES = (
         "DTD (ten classes), frozen backbone. Every method at the learning rate that val chose from one grid. "
         "`hma_head_released` is the memory head with the released code's settings: a queue that is never written and "
         "read as the noise that it began as, slots that begin at zero, test images that read their batch. `mlp_head` "
-        "is the control: as many parameters, no memory.",
+        "is the control: as many parameters, no memory. `head_knn` is the linear head, its probabilities averaged with "
+        "the vote of the 20 nearest training pictures.",
         "study_dtd",
         ("--baseline", "head"),
         ("summary", "paired", "images", "modes", "cost"),
@@ -57,6 +58,22 @@ TEXTURES = (
         "embeddings than 64.",
         *("label_vectors", "label_16", "label_256"),
     ),
+    _ablations(
+        "What should a test image read?",
+        "The memories alone is the default. `inference_batch` adds the other images of its batch, as in the released "
+        "code, `inference_support` 128 training images; `support_16` and `support_2048` change their number, the last "
+        "is the whole training set. Weights are chosen in the same mode.",
+        *("inference_batch", "inference_support", "support_16", "support_2048"),
+    ),
+    Section(
+        "How large should the memories be?",
+        "Rows of the real memory by slots a class of the synthetic one, at the documented learning rate. A size is "
+        "chosen on val; test shows what that choice is worth.",
+        "study_memory_size",
+        ("--by", "method.hma.real.size,method.hma.synthetic.slots"),
+        ("summary",),
+        "memory_size-dtd",
+    ),
     *(
         _condition(
             f"With {number} training pictures a class?",
@@ -64,7 +81,7 @@ TEXTURES = (
             "study_few",
             f"dataset.train_per_class={number}",
         )
-        for number in (5, 20)
+        for number in (5, 10, 20)
     ),
     Section(
         "With wrong labels?",
