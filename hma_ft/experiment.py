@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from accelerate import Accelerator
 
-from hma_ft.config.fingerprint import fingerprint
+from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
 from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.engine.processes import create_accelerator
@@ -65,7 +65,11 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
         train_and_test(config, accelerator, directory, None, None, stop)
         return
     record = RunRecord.open(
-        directory, config=asdict(config), fingerprint=fingerprint(config), max_steps=config.trainer.max_steps
+        directory,
+        config=asdict(config),
+        fingerprint=fingerprint(config),
+        max_steps=config.trainer.max_steps,
+        weights_sha256=weights_digest(config),
     )
     sink = MlflowSink(record, config.tracking) if config.tracking.mlflow else None
     try:

@@ -1,6 +1,7 @@
 """A run from its command to its record, as a user starts it."""
 
 import csv
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
@@ -74,6 +76,16 @@ def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: l
     assert [row["step"] for row in metrics if "val/top1" in row] == [20, 40]
     best = max(row["val/top1"] for row in metrics if "val/top1" in row)
     assert figures["val/top1"] == pytest.approx(best)
+
+
+def test_the_record_knows_the_contents_of_a_weights_file(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    micro = {"img_size": 16, "patch_size": 4, "embed_dim": 96, "depth": 4, "num_heads": 4}  # conf/model/vit_micro.yaml
+    path = tmp_path / "own.pth"
+    torch.save(timm.create_model("vit_tiny_patch16_224", **micro).state_dict(), path)
+    done = run_py(*tiny, "method=head", "trainer.max_steps=2", "model.pretrained=true", f"model.weights={path}")
+    assert done.returncode == 0, done.stderr
+    recorded = json.loads((only_run(tmp_path) / "env.json").read_text())
+    assert recorded["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 LEARNING = ["trainer.batch_size=48", "trainer.max_steps=60", "trainer.eval_every=20"]

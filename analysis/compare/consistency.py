@@ -48,7 +48,15 @@ def counts(key: str) -> bool:
 
 
 def _values(runs: Sequence[RunData], key: str) -> list[str]:
-    return sorted({run.params.get(key, "none") for run in runs}, key=natural)
+    return sorted({_setting(key, run) for run in runs}, key=natural)
+
+
+def _setting(key: str, run: RunData) -> str:
+    """A setting's value. A weights file is what it holds, whatever its path, where the record knows that."""
+    digest = run.env.get("weights_sha256")
+    if key == "model.weights" and digest:
+        return f"sha256 {digest[:12]}"
+    return run.params.get(key, "none")
 
 
 def problems(cells: Sequence[Cell], *, by: Sequence[str], tuned: Sequence[str]) -> list[str]:
@@ -110,18 +118,14 @@ def _facts(runs: Sequence[RunData], free: set[str]) -> list[tuple[str, Callable[
         if key in free or key in _NO_SETTING or not counts(key):
             continue
         if any(key == equal or key.startswith(f"{equal}.") for equal in EQUAL_KEYS):
-            facts.append((key, partial(_param, key), runs))
+            facts.append((key, partial(_setting, key), runs))
         elif key in EQUAL_STEPS:
-            facts.append((key, partial(_param, key), learning))
+            facts.append((key, partial(_setting, key), learning))
     return facts
 
 
 def _digest(split: str, run: RunData) -> str:
     return str(run.data.get(f"{split}_digest", "unknown"))
-
-
-def _param(key: str, run: RunData) -> str:
-    return run.params.get(key, "none")
 
 
 def _unequal(name: str, runs: Sequence[RunData], value: Callable[[RunData], str]) -> list[str]:

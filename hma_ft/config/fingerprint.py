@@ -55,10 +55,15 @@ def fingerprint(config: Config) -> str:
     """SHA-256, hexadecimal. A weights file counts by its contents, not by its path."""
     flat = dict(_flattened(dataclasses.asdict(config)))
     if config.model.weights is not None:
-        flat["model.weights"] = _file_digest(Path(config.model.weights))
+        flat["model.weights"] = weights_digest(config)
     counted = {key: value for key, value in flat.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
     text = json.dumps({"version": VERSION, **counted}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def weights_digest(config: Config) -> str | None:
+    """SHA-256 of the weights file, hexadecimal; None if the weights come from the hub or from chance."""
+    return None if config.model.weights is None else _file_digest(Path(config.model.weights))
 
 
 def _flattened(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -44,10 +44,12 @@ class RunRecord:
         fingerprint: str,
         command: str | None = None,
         max_steps: int = 0,
+        weights_sha256: str | None = None,
     ) -> "RunRecord":
         """Starts the directory, or takes it up again: start time and metrics stay, the state is `running` anew.
 
-        `command` repeats the run (None: this process's command line). Raises OSError where it cannot be written.
+        `command` repeats the run (None: this process's command line); `weights_sha256` is that of the pretrained
+        weights' file, if there is one. Raises OSError where it cannot be written.
         """
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
@@ -60,7 +62,7 @@ class RunRecord:
         write_atomic(directory / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False), durable=True)
         record = cls(directory, status)
         write_status(directory, status)
-        record.write_environment(command)
+        record._write_environment(command, weights_sha256)
         return record
 
     def path(self, name: str) -> Path:
@@ -154,9 +156,10 @@ class RunRecord:
             writer.writerow([class_name, images, correct, f"{correct / images:.6f}" if images else ""])
         write_atomic(self.path(name), text.getvalue())
 
-    def write_environment(self, command: str | None = None) -> None:
-        """env.json; `open` writes it, again at each start."""
-        write_atomic(self.path("env.json"), json.dumps(environment(command), indent=1) + "\n")
+    def _write_environment(self, command: str | None, weights_sha256: str | None) -> None:
+        """env.json, again at each start."""
+        content = {**environment(command), "weights_sha256": weights_sha256}
+        write_atomic(self.path("env.json"), json.dumps(content, indent=1) + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -120,6 +120,7 @@ def test_same_run_in_two_folders_counts_once(tmp_path: Path, write_run: WriteRun
         ({"settings": {"model.name": "vit_tiny"}}, "model.name on digits is not the same"),
         ({"settings": {"augment.mixup_alpha": 0.2}}, "augment.mixup_alpha on digits is not the same"),
         ({"settings": {"dataset.split_seed": 3}}, "dataset.split_seed on digits is not the same"),
+        ({"env": {"weights_sha256": "9" * 64}}, "model.weights on digits is not the same: sha256 999999999999"),
         ({"env": {"git": {"commit": "d" * 40, "diff": ""}}}, "the commit is not the same: dddddddddddd"),
         ({"env": {"git": {"commit": "c" * 40, "diff": "+1"}}}, "the commit is not the same: cccccccccccc with changes"),
     ],
@@ -151,6 +152,15 @@ def test_times_that_the_store_of_features_shortens_are_named(tmp_path: Path, wri
     write_run("knn", seed=0, right=20, settings={"method.backbone": BackboneTuning.frozen})
     (line,) = [text for text in compare(tmp_path)["statements"] if "store of features" in text]
     assert line.startswith("training times of head depend")
+
+
+def test_weights_are_what_the_file_holds_wherever_it_lies(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed, method, path in ((0, "head", "a.pth"), (1, "head", "b.pth"), (0, "full", "c.pth")):
+        env = {"weights_sha256": "9" * 64}
+        write_run(method, seed=seed, right=20, settings={"model.weights": f"{tmp_path}/{path}"}, env=env)
+    found = compare(tmp_path)
+    assert found["groups"] == ["full", "head"]
+    assert "model.weights" not in {row["setting"] for row in found["tables"]["differences"]["rows"]}
 
 
 def test_refuses_to_average_different_things(
