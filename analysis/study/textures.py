@@ -53,6 +53,14 @@ TEXTURES = (
         *("sharp_10", "sharp_50", "top_10", "one_head", "label_logits"),
     ),
     _ablations(
+        "Should it read what is alike from the start?",
+        "Attention of untrained projections is nearly even, so a memory is at first read as its mean. Here keys start "
+        "as queries, so that the nearest rows are read from the first step on: `alike_10` and `alike_50` at the "
+        "temperatures of `sharp_10` and `sharp_50`, `alike_bank` as `alike_10` on clean views of the whole training "
+        "set.",
+        *("alike_10", "alike_50", "alike_bank"),
+    ),
+    _ablations(
         "How should labels be kept?",
         "`label_vectors` keeps the embedding of the day of writing; `label_16` and `label_256` have narrower and wider "
         "embeddings than 64.",

@@ -48,6 +48,7 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
     "method.hma.real.start": "empty",
+    "method.hma.keys_start_as_queries": False,
 }
 
 

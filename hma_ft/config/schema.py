@@ -174,6 +174,7 @@ class HMAConfig:
     label_width: int = 64
     heads: int = 4
     temperature: float = 1.0  # multiplies the attention scores
+    keys_start_as_queries: bool = False  # one projection for both at first: what is alike is read before any training
     top_k: int | None = None  # keep only the k largest attention weights
     renormalise_top_k: bool = False
     null_slot: bool = False  # a learnable key whose value is zero

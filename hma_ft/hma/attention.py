@@ -51,6 +51,7 @@ class MemoryAttention(nn.Module):
         *,
         heads: int = 4,
         temperature: float = 1.0,
+        keys_start_as_queries: bool = False,
         top_k: int | None = None,
         renormalise_top_k: bool = False,
         null_slot: bool = False,
@@ -68,6 +69,8 @@ class MemoryAttention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
+        if keys_start_as_queries:  # q.k is then a random projection's estimate of the rows' inner product
+            self.key.load_state_dict(self.query.state_dict())
         self.null_key = nn.Parameter(torch.randn(width) / math.sqrt(width)) if null_slot else None
         self.dropout = nn.Dropout(dropout)
         self.ffn_norm = nn.LayerNorm(width, eps=1e-12)

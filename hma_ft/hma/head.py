@@ -230,6 +230,7 @@ class HMAHead(nn.Module):
             self.feature_width + config.label_width,
             heads=config.heads,
             temperature=config.temperature,
+            keys_start_as_queries=config.keys_start_as_queries,
             top_k=config.top_k,
             renormalise_top_k=config.renormalise_top_k,
             null_slot=config.null_slot,

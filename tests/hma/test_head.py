@@ -19,6 +19,7 @@ from hma_ft.config.schema import (
     TrainContext,
 )
 from hma_ft.hma import HMAHead
+from hma_ft.hma.attention import MemoryAttention
 from tests.hma.dense import attend
 
 D, C, L, B, R, S = 12, 3, 4, 5, 7, 2
@@ -232,3 +233,20 @@ def test_soft_labels_are_weighted_embeddings() -> None:
     table = head.labels.embedding.weight
     expected = torch.cat([features, 0.7 * table[labels] + 0.3 * table[partners]], dim=1)
     torch.testing.assert_close(head.real_memory.rows(head.labels)[:B], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_keys_that_start_as_queries_read_what_is_alike(alike: bool) -> None:
+    """Before any training a row's nearest memory is its own copy; with independent projections it is any."""
+    torch.manual_seed(0)
+    attention = MemoryAttention(64, temperature=10.0, keys_start_as_queries=alike).eval()
+    rows = torch.randn(40, 64)
+    weights = attention.weights(rows, attention.project(rows.flip(0))).shared
+    assert weights is not None
+    nearest = weights.mean(0).argmax(-1)
+    share = (nearest == torch.arange(40).flip(0)).float().mean().item()
+    assert share == 1.0 if alike else share < 0.2
+    torch.manual_seed(0)
+    other = MemoryAttention(64, keys_start_as_queries=not alike)
+    for name, value in attention.state_dict().items():  # nothing else is drawn anew
+        assert torch.equal(value, other.state_dict()[name]) == (not name.startswith("key.")), name

@@ -25,6 +25,7 @@ SWITCHES = [
     "method.hma.top_k=3",
     "method.hma.null_slot=true",
     "method.hma.temperature=4",
+    "method.hma.keys_start_as_queries=true",
     "method.hma.heads=1",
 ]
 
