@@ -107,14 +107,16 @@ def job_slots(jobs: int | None, gpus: list[str]) -> int:
     return jobs or max(1, len(gpus))
 
 
-def slot_environment(slot: int, slots: int, gpus: list[str]) -> dict[str, str]:
-    """What the trial in one slot may use: one GPU, its share of the CPUs."""
-    settings = {}
-    if gpus:
-        settings["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
-    if slots > 1 and "OMP_NUM_THREADS" not in os.environ:
-        settings["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // slots))
-    return settings
+def gpu_of_slot(slot: int, gpus: list[str]) -> dict[str, str]:
+    """The environment of the trial in one slot: its GPU."""
+    return {"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {}
+
+
+def cpu_share(slots: int) -> dict[str, str]:
+    """The environment of all trials: their share of the CPUs, unless the user gave one."""
+    if slots == 1 or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // slots))}
 
 
 def options_of(submission: Submission) -> LocalOptions:

@@ -5,14 +5,15 @@ It holds the lock of its submission while it lives, gives each trial a slot, and
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from hma_ft.launch.local import environment_with_code, job_slots, options_of, slot_environment, visible_gpus
+from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, options_of, visible_gpus
+from hma_ft.launch.nursery import Nursery
 from hma_ft.launch.sweep import Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 from hma_ft.tracking.files import write_atomic
@@ -26,7 +27,7 @@ _POLL_SECONDS = 0.1
 class _Running:
     key: str
     slot: int
-    process: subprocess.Popen[bytes]
+    process: BaseProcess
 
 
 class Supervisor:
@@ -40,6 +41,8 @@ class Supervisor:
         self.waiting = list(submission.trials)
         self.running: list[_Running] = []
         self.cancelled = False
+        os.environ.update(cpu_share(self.slots))
+        self.nursery = Nursery()
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -51,7 +54,7 @@ class Supervisor:
                 return
             self._fill_slots()
             time.sleep(_POLL_SECONDS)
-            for trial in [t for t in self.running if t.process.poll() is not None]:
+            for trial in [t for t in self.running if t.process.exitcode is not None]:
                 self.running.remove(trial)
                 self._settle(trial)
 
@@ -65,16 +68,12 @@ class Supervisor:
 
     def _start(self, key: str, slot: int) -> _Running:
         folder = self.sweep.trial_directory(key)
-        with open(folder / "output.log", "ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "hma_ft.launch.trial", str(folder / "config.yaml")],
-                cwd=self.sweep.folder,
-                env=environment_with_code() | slot_environment(slot, self.slots, self.gpus),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = self.nursery.start(
+            [str(folder / "config.yaml")],
+            folder=Path(self.sweep.folder),
+            output=folder / "output.log",
+            settings=gpu_of_slot(slot, self.gpus),
+        )
         return _Running(key, slot, process)
 
     def _settle(self, trial: _Running) -> None:
@@ -84,7 +83,7 @@ class Supervisor:
         if status is None or status.submission != self.submission.number:
             status = TrialStatus(submission=self.submission.number)
         if not status.ended:
-            status = replace(status, state="failed", error=_how_it_ended(trial.process.returncode, folder))
+            status = replace(status, state="failed", error=_how_it_ended(trial.process.exitcode, folder))
             write_trial_status(folder, status)
         order = self.sweep.order(trial.key)
         if status.state == "failed" and order is not None and order.fail_fast:
@@ -98,11 +97,10 @@ class Supervisor:
             trial.process.terminate()
         deadline = time.monotonic() + SECONDS_TO_SAVE
         for trial in self.running:
-            try:
-                trial.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            trial.process.join(max(0.0, deadline - time.monotonic()))
+            if trial.process.exitcode is None:
                 trial.process.kill()
-                trial.process.wait()
+                trial.process.join()
             status = read_trial_status(self.sweep.trial_directory(trial.key))
             if (
                 status is None
@@ -117,8 +115,8 @@ class Supervisor:
         write_trial_status(self.sweep.trial_directory(key), status)
 
 
-def _how_it_ended(code: int, folder: Path) -> str:
-    if code < 0:
+def _how_it_ended(code: int | None, folder: Path) -> str:
+    if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     last = last_line(folder / "output.log")
     return f"exit code {code}" + (f": {last}" if last else "")

@@ -9,7 +9,7 @@ import pytest
 
 from hma_ft.errors import UserError
 from hma_ft.launch.code_state import digest_of_changes, moved
-from hma_ft.launch.local import job_slots, slot_environment, visible_gpus
+from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, visible_gpus
 from hma_ft.launch.options import SlurmOptions
 from hma_ft.launch.slurm import SlurmBackend
 from hma_ft.launch.sweep import Order
@@ -23,7 +23,7 @@ def test_each_slot_gets_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     gpus = visible_gpus()
     assert job_slots(None, gpus) == 2
-    given = [slot_environment(slot, 4, gpus)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
+    given = [gpu_of_slot(slot, gpus)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
     assert given == ["3", "5", "3", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
@@ -35,10 +35,10 @@ def test_each_slot_gets_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slots_share_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cpus = len(os.sched_getaffinity(0))
-    assert slot_environment(0, 2, [])["OMP_NUM_THREADS"] == str(max(1, cpus // 2))
-    assert slot_environment(0, 1, []) == {}
+    assert cpu_share(2)["OMP_NUM_THREADS"] == str(max(1, cpus // 2))
+    assert cpu_share(1) == {} == gpu_of_slot(0, [])
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert slot_environment(0, 2, []) == {}
+    assert cpu_share(2) == {}
 
 
 def test_impossible_slurm_options_are_refused() -> None:

@@ -1,0 +1,63 @@
+"""Trials that begin in a process where torch is loaded already."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from hma_ft.launch import nursery
+from hma_ft.launch.nursery import Nursery
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_trial_is_the_run_of_its_settings(
+    run_py: Callable[..., subprocess.CompletedProcess[str]], tiny: list[str], tmp_path: Path
+) -> None:
+    settings = [*tiny, "method=hma", "trainer.max_steps=10"]
+    assert run_py("-m", *settings, "seed=0,1", "sweep.name=two").returncode == 0
+    assert run_py(*settings, "seed=1", f"runs_dir={tmp_path / 'alone'}").returncode == 0
+    (trial,) = tmp_path.glob("runs/digits/hma-vit_micro-seed1-*")
+    (alone,) = tmp_path.glob("alone/digits/*")
+    with np.load(trial / "predictions.npz") as mine, np.load(alone / "predictions.npz") as other:
+        assert all(np.array_equal(mine[name], other[name]) for name in other)
+    mine, other = (json.loads((folder / "env.json").read_text()) for folder in (trial, alone))
+    assert mine["command"].startswith("python -m hma_ft.launch.trial ") and mine["command"].endswith("/config.yaml")
+    assert {name for name in other if mine[name] != other[name]} == {"command"}
+
+
+def _start(tmp_path: Path, source: Nursery, arguments: list[str]) -> Any:
+    folder = tmp_path / "folder"
+    folder.mkdir(exist_ok=True)
+    return source.start(arguments, folder=folder, output=tmp_path / "output.log", settings={"GIVEN": "yes"})
+
+
+def test_processes_have_their_own_session_output_and_end(tmp_path: Path) -> None:
+    source = Nursery()
+    refused = _start(tmp_path, source, [])
+    refused.join()
+    assert refused.exitcode == 2
+    assert (tmp_path / "output.log").read_text() == "usage: python -m hma_ft.launch.trial FROZEN.yaml\n"
+    killed = _start(tmp_path, source, ["absent.yaml"])
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+
+
+def test_changed_code_gets_a_fresh_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Nursery()
+    forked = _start(tmp_path, source, [])
+    assert psutil.Process(forked.pid).ppid() != os.getpid()
+    forked.join()
+    monkeypatch.setattr(nursery, "git_state", lambda: {"commit": "f" * 40})
+    fresh = _start(tmp_path, source, [])
+    assert psutil.Process(fresh.pid).ppid() == os.getpid()
+    fresh.join()
+    assert (forked.exitcode, fresh.exitcode) == (2, 2)
