@@ -92,16 +92,32 @@ def _spread(row: Row) -> str:
 
 
 def _verdicts(answers: list[Answer]) -> str:
-    """Under each question that tests differences, one line for each of them."""
-    parts = []
+    """What was shown, then each difference that was tested under its question."""
+    tested = [(answer.section.title, row) for answer in answers for row in _tested(answer)]
+    if not tested:
+        return "No section tests a difference."
+    tables = len({title for title, _ in tested})
+    shown = [f"- *{title}* {_line(row)}" for title, row in tested if row["verdict"] in ("better", "worse")]
+    head = (
+        f"{len(tested)} differences are tested in {tables} tables. Were there none in truth, one table in twenty would "
+        f"show one, at most. Shown: {len(shown) or 'none'}."
+    )
+    parts = ["\n".join([head, "", *shown])]
     for answer in answers:
-        table = answer.report.table("paired") if answer.report else None
-        if table is None or "paired" not in answer.section.tables:
-            continue
-        lines = [
-            f"- `{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points "
-            f"({_spread(row)}): {row['verdict']}"
-            for row in table.rows
-        ]
-        parts.append("\n".join([f"**{answer.section.title}**", "", *lines]))
-    return "\n\n".join(parts) or "No section tests a difference."
+        lines = [f"- {_line(row)}" for row in _tested(answer)]
+        if lines:
+            parts.append("\n".join([f"**{answer.section.title}**", "", *lines]))
+    return "\n\n".join(part.rstrip() for part in parts)
+
+
+def _tested(answer: Answer) -> list[Row]:
+    """The rows of a section's table of differences, where it shows one."""
+    table = answer.report.table("paired") if answer.report and "paired" in answer.section.tables else None
+    return [] if table is None else list(table.rows)
+
+
+def _line(row: Row) -> str:
+    return (
+        f"`{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points ({_spread(row)}): "
+        f"{row['verdict']}"
+    )
