@@ -1,7 +1,8 @@
 """Starts trials out of a process that has imported torch once, so that each begins in a fraction of a second.
 
 A fork server of the standard library holds the imports, never touches a GPU, and forks a process for each trial. Where
-the code has changed since it was started, a trial gets a fresh interpreter, so that old and new code never mix.
+the code has changed since it was started, a trial gets a fresh interpreter, so that old and new code never mix; so it
+does where there can't be a fork server.
 """
 
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import runpy
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
@@ -33,13 +35,15 @@ class Nursery:
         What it prints is appended to `output`; `settings` are added to its environment.
         """
         task = (arguments, str(folder), str(output), dict(settings))
-        process: BaseProcess
         if git_state() == self._code:
-            process = multiprocessing.get_context("forkserver").Process(target=_become_trial, args=task)
-        else:
-            process = multiprocessing.get_context("spawn").Process(target=_become_trial, args=task)
-        process.start()
-        return process
+            with suppress(OSError):  # no socket for the server, where the path of TMPDIR is too long for one
+                return _started(multiprocessing.get_context("forkserver").Process(target=_become_trial, args=task))
+        return _started(multiprocessing.get_context("spawn").Process(target=_become_trial, args=task))
+
+
+def _started(process: BaseProcess) -> BaseProcess:
+    process.start()
+    return process
 
 
 def _become_trial(arguments: list[str], folder: str, output: str, settings: dict[str, str]) -> NoReturn:

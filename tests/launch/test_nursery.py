@@ -61,3 +61,18 @@ def test_changed_code_gets_a_fresh_interpreter(tmp_path: Path, monkeypatch: pyte
     assert psutil.Process(fresh.pid).ppid() == os.getpid()
     fresh.join()
     assert (forked.exitcode, fresh.exitcode) == (2, 2)
+
+
+def test_a_sweep_runs_where_there_can_be_no_fork_server(
+    run_py: Callable[..., subprocess.CompletedProcess[str]],
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A socket's path has at most 107 bytes."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    done = run_py("-m", *tiny, "method=head", "trainer.max_steps=4", "seed=0,1", "sweep.name=far")
+    assert done.returncode == 0, done.stderr
+    assert "2 finished" in done.stdout
