@@ -31,7 +31,8 @@ def write_archive(runs: Sequence[RunData], sweep: SweepData, folder: Path) -> Pa
     kept = [{name: getattr(run, name) for name in _FACTS} | {"predictions": _add(arrays, run)} for run in runs]
     for run in kept:
         run |= {"env": _without_places(run["env"]), "params": {k: _name(v) for k, v in run["params"].items()}}
-    text = json.dumps({"sweep": vars(sweep) | {"keys": sorted(sweep.keys)}, "runs": kept}, sort_keys=True)
+    about = {"name": sweep.name, "identity": sweep.identity, "keys": sorted(sweep.keys), "trials": sweep.trials}
+    text = json.dumps({"sweep": about, "runs": kept}, sort_keys=True)
     path = folder / PATTERN.replace("*", sweep.name)
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, allow_pickle=False, records=np.frombuffer(text.encode(), np.uint8), **arrays)
@@ -44,13 +45,15 @@ def read_archive(path: Path) -> tuple[list[RunData], SweepData]:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         content = json.loads(arrays.pop("records").tobytes())
-        sweep = SweepData(**content["sweep"] | {"keys": frozenset(content["sweep"]["keys"])})
+        keys = frozenset(content["sweep"]["keys"])
+        sweep = SweepData(**content["sweep"] | {"keys": keys, "archive": str(path)})
         runs = [
             RunData(
                 **{name: run[name] for name in _FACTS},
                 place=f"{path} {run['name']}",
                 read_rows=list,
                 read_predictions=partial(_predictions, arrays, run["predictions"]),
+                archive=str(path),
             )
             for run in content["runs"]
         ]

@@ -39,8 +39,7 @@ def load_directories(folders: Sequence[Path]) -> Records:
         ]
         for path in sorted(folder.glob(PATTERN)):
             archived, sweep = read_archive(path)
-            known = {run.fingerprint for run in runs.values()}
-            runs |= {Path(run.place): run for run in archived if run.fingerprint not in known}
+            runs |= {Path(run.place): run for run in archived}
             sweeps.append(sweep)
     source = " ".join(map(str, folders))
     if not runs:

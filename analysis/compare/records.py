@@ -38,6 +38,7 @@ class RunData:
     env: dict[str, Any]  # env.json
     read_rows: Callable[[], list[Row]] = field(repr=False)  # of metrics.jsonl; an archive has none
     read_predictions: Callable[[str], Predictions | None] = field(repr=False)  # by suffix: "", "_batch"
+    archive: str = ""  # the file it comes out of; empty of a run that is there itself
 
     @property
     def dataset(self) -> str:
@@ -77,12 +78,16 @@ class RunData:
 
 @dataclass(frozen=True)
 class SweepData:
-    """A sweep: the runs whose fingerprints start with one of `keys`."""
+    """A sweep: the runs whose fingerprints start with one of `keys`, of its archive where it comes out of one.
+
+    Sweeps share runs of equal settings, and two archives may hold one run as made by different commits.
+    """
 
     name: str
     identity: str  # name and digest of the trials
     keys: frozenset[str]
     trials: int
+    archive: str = ""
 
 
 @dataclass(frozen=True)

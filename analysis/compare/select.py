@@ -24,14 +24,15 @@ class Selection:
 
 def select(records: Records, selection: Selection) -> tuple[list[RunData], list[str]]:
     """The runs that fit, and what is to be said about their number. UserError if nothing fits."""
+    sweep = None if selection.sweep is None else find_sweep(records, selection.sweep)
+    offered = [run for run in records.runs if sweep is None or run.archive == sweep.archive]
     first: dict[str, RunData] = {}
-    for run in records.runs:
+    for run in offered:
         first.setdefault(run.fingerprint, run)
     runs, notes = list(first.values()), []
-    if len(runs) < len(records.runs):
-        notes.append(f"{len(records.runs) - len(runs)} runs are there more than once: the first of each counts")
-    if selection.sweep is not None:
-        sweep = find_sweep(records, selection.sweep)
+    if len(runs) < len(offered):
+        notes.append(f"{len(offered) - len(runs)} runs are there more than once: the first of each counts")
+    if sweep is not None:
         runs = [run for run in runs if run.fingerprint.startswith(tuple(sweep.keys))]
         if len(runs) < sweep.trials:
             missing = sweep.trials - len(runs)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from analysis.compare.__main__ import main
+from analysis.compare.archive import write_archive
 from analysis.compare.load import load_directories
-from analysis.compare.select import Selection, select
+from analysis.compare.select import Selection, find_sweep, select
 from hma_ft.config.schema import BackboneTuning
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import Trial, define_sweep
@@ -109,6 +110,21 @@ def test_same_run_in_two_folders_counts_once(tmp_path: Path, write_run: WriteRun
     records = load_directories([tmp_path / "runs", tmp_path / "copy"])
     runs, notes = select(records, Selection())
     assert [run.figure("test/top1") for run in runs] == [0.5] and "more than once" in notes[0]
+
+
+def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRun) -> None:
+    """Two sweeps may share a run and come from different commits."""
+    for name, right in (("early", 10), ("late", 30)):
+        directory = write_run("head", seed=0, right=right, folder=name)
+        key = json.loads((directory / "status.json").read_text())["fingerprint"][:12]
+        define_sweep(str(tmp_path / name), name, [Trial(key, "a", str(directory))]).save()
+        records = load_directories([tmp_path / name])
+        write_archive(select(records, Selection(name))[0], find_sweep(records, name), tmp_path / "archives")
+    for folders in (["archives"], ["late", "archives"]):
+        records = load_directories([tmp_path / folder for folder in folders])
+        for name, share in (("early", 0.25), ("late", 0.75)):
+            runs, notes = select(records, Selection(name))
+            assert [run.figure("test/top1") for run in runs] == [share] and not notes
 
 
 @pytest.mark.parametrize(
