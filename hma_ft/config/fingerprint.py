@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,5 +85,12 @@ def _flattened(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _file_digest(path: Path) -> str:
     if not path.is_file():
         return f"missing: {path}"
+    state = path.stat()
+    return _digest_of_version(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@cache
+def _digest_of_version(path: Path, version: tuple[int, int, int]) -> str:
+    """Read once a process: every trial of a sweep has the same file. `version` tells when it has changed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Starts trials out of a process that has imported torch once, so that each begins in a fraction of a second.
+"""Starts trials out of a process that has imported torch once, so that none has to wait for that again.
 
 A fork server of the standard library holds the imports, never touches a GPU, and forks a process for each trial. Where
 the code has changed since it was started, a trial gets a fresh interpreter, so that old and new code never mix; so it

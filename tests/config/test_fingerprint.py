@@ -42,6 +42,8 @@ def test_weights_count_by_their_contents(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     a, b, c = (fingerprint(composed(f"model.weights={tmp_path / name}.pth")) for name in "abc")
     assert a == b != c
+    (tmp_path / "a.pth").write_bytes(b"changed")
+    assert fingerprint(composed(f"model.weights={tmp_path / 'a.pth'}")) not in (a, c)
 
 
 def test_a_frozen_file_is_the_same_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from hma_ft.launch import nursery
 from hma_ft.launch.nursery import Nursery
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ def test_a_trial_is_the_run_of_its_settings(
 def _start(tmp_path: Path, source: Nursery, arguments: list[str]) -> Any:
     folder = tmp_path / "folder"
     folder.mkdir(exist_ok=True)
-    return source.start(arguments, folder=folder, output=tmp_path / "output.log", settings={"GIVEN": "yes"})
+    return source.start(arguments, folder=folder, output=tmp_path / "output.log", settings={})
 
 
 def test_processes_have_their_own_session_output_and_end(tmp_path: Path) -> None:
@@ -45,7 +46,9 @@ def test_processes_have_their_own_session_output_and_end(tmp_path: Path) -> None
     refused.join()
     assert refused.exitcode == 2
     assert (tmp_path / "output.log").read_text() == "usage: python -m hma_ft.launch.trial FROZEN.yaml\n"
-    killed = _start(tmp_path, source, ["absent.yaml"])
+    os.mkfifo(tmp_path / "order.json")  # a trial that reads it waits for ever
+    killed = _start(tmp_path, source, [str(tmp_path / "config.yaml")])
+    until(lambda: os.getsid(killed.pid) == killed.pid and psutil.Process(killed.pid).cwd() == str(tmp_path / "folder"))
     os.kill(killed.pid, signal.SIGKILL)
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
