@@ -52,12 +52,11 @@ def counts(key: str) -> bool:
 
 
 def reads(run: RunData, key: str) -> bool:
-    """Whether a run reads a setting, by what its method declares; of an older record, by whether it took steps."""
-    declared = run.params.get("method.reads")
+    """Whether a run reads a setting; older records don't say what their method declares."""
     if _within(key, TRAINING):
-        return run.learns_by_steps if declared is None else Reads.training.value in declared
+        return run.learns_by_steps
     if _within(key, ("method.hma",)):
-        return declared is None or Reads.hma.value in declared
+        return Reads.hma.value in run.params.get("method.reads", Reads.hma.value)
     return True
 
 
