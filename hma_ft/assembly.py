@@ -59,6 +59,7 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         image_size=config.augment.image_size,
         crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
         interpolation=backbone.interpolation,
+        upright=config.dataset.exif_orientation,
     )
     evaluator = Evaluator(
         method,

@@ -43,6 +43,8 @@ def train_and_test(
     progress = None
     if record is not None:
         record.write_data(parts.splits.description)
+        for note in parts.splits.notes:
+            print(f"data: {note}", flush=True)
         progress = Progress(config.trainer.max_steps)
     journal = Journal(
         record,

@@ -86,8 +86,9 @@ def _method(config: Config) -> Iterator[str]:
 
 def _dataset(config: Config) -> Iterator[str]:
     dataset = config.dataset
-    if not 0 < dataset.val_fraction < 1:
-        yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
+    for name, fraction in (("val_fraction", dataset.val_fraction), ("test_fraction", dataset.test_fraction)):
+        if not 0 < fraction < 1:
+            yield f"dataset.{name}={fraction:g} must lie between 0 and 1, both excluded"
     yield from _positive(dataset__cache_gb=dataset.cache_gb)
     if dataset.train_per_class is not None:
         yield from _positive(dataset__train_per_class=dataset.train_per_class)

@@ -48,6 +48,8 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.new_classes": 0,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
+    "dataset.test_fraction": 0.2,
+    "dataset.exif_orientation": False,
     "method.hma.real.start": "empty",
     "method.hma.keys_start_as_queries": False,
 }

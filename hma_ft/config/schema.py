@@ -213,6 +213,8 @@ class DatasetConfig:
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
     split_seed: int = 0  # of the val split, where the data set has none of its own, and of the draws below
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    test_fraction: float = 0.2  # of the training images, where the data set has no test split; drawn before val
+    exif_orientation: bool = False  # turn images as their EXIF orientation says; predictions follow the run's choice
     train_per_class: int | None = None  # few-shot: so many training pictures a class, drawn by split_seed
     label_noise: float = 0.0  # share of training pictures with another class's label, drawn by split_seed
     new_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them

@@ -98,6 +98,7 @@ def _use(exported: Exported) -> str:
         )
     rows = [f"| `{file}` | {mode} | {difference:.1e} |" for mode, (file, difference) in sorted(exported.onnx.items())]
     prepared = exported.preparation
+    turned = "turned as its EXIF orientation says, " if prepared["exif_orientation"] else ""
     return "\n".join(
         [
             weights,
@@ -110,7 +111,7 @@ def _use(exported: Exported) -> str:
             "|---|---|---|",
             *rows,
             "",
-            f"Prepare a picture so: RGB, short side resized to {prepared['resize_short_side']} pixels "
+            f"Prepare a picture so: {turned}RGB, short side resized to {prepared['resize_short_side']} pixels "
             f"({prepared['interpolation']}, antialiased), centre crop of {prepared['centre_crop']}. A float input of "
             f"the weights is (picture / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
         ]

@@ -81,6 +81,7 @@ def load_own_layout(folder: Path) -> Loaded:
         content["image_size"],
         crop_ratio=crop_ratio(content["image_size"], prepared["resize_short_side"]),
         interpolation=prepared["interpolation"],
+        upright=prepared.get("exif_orientation", False),  # exports of earlier versions ignore it
     )
     return Loaded(method.eval(), transform, names)
 

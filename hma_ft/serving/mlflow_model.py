@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hma_ft.config.schema import Config
-from hma_ft.data.decode import decode_content
+from hma_ft.data.decode import UndecodableError, decode_content
 from hma_ft.errors import UserError
 from hma_ft.export.own_layout import Loaded, load_own_layout, write_own_layout
 from hma_ft.tracking.mlflow_artifacts import MODEL
@@ -108,7 +108,7 @@ class PictureClassifier:
         import pandas as pd
 
         method, transform, names = self.loaded
-        images = torch.stack([transform(_picture(text)) for text in table[PICTURE_COLUMN]])
+        images = torch.stack([transform(_picture(text, transform.upright)) for text in table[PICTURE_COLUMN]])
         with torch.no_grad(), method.inference(method.inference_modes()[0]):
             rows = torch.cat([method(part).logits.float().softmax(1) for part in images.split(BATCH)])
         best = rows.max(dim=1)
@@ -121,15 +121,16 @@ class PictureClassifier:
         )
 
 
-def _picture(text: str) -> torch.Tensor:
-    """uint8 [3, H, W] of a picture file in base64."""
+def _picture(text: str, upright: bool) -> torch.Tensor:
+    """uint8 [3, H, W] of an image file in base64."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
     try:
-        return decode_content(base64.b64decode(text, validate=True), "the picture that was sent")
-    except (binascii.Error, UserError) as error:
+        return decode_content(base64.b64decode(text, validate=True), upright=upright)
+    except (binascii.Error, UndecodableError) as error:
         raise MlflowException(
-            f"column {PICTURE_COLUMN}: {error}; send the base64 text of a picture file",
+            f"column {PICTURE_COLUMN}: cannot decode the image that was sent ({error}): send the base64 text of an "
+            "image file",
             error_code=INVALID_PARAMETER_VALUE,
         ) from error

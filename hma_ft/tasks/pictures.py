@@ -7,10 +7,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from hma_ft.data.decode import decode
+from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.hma.real_memory import NO_ID
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 
 
 class PictureBatch(NamedTuple):
@@ -22,11 +21,6 @@ class PictureBatch(NamedTuple):
     failed: list[str]
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-
-
 def no_id(picture: Tensor) -> int:
     """Of a picture that is taken for none of the training images."""
     return NO_ID
@@ -34,7 +28,7 @@ def no_id(picture: Tensor) -> int:
 
 def read_batches(
     paths: list[Path],
-    transform: Callable[[Tensor], Tensor],
+    transform: EvalTransform,
     *,
     size: int,
     identify: Callable[[Tensor], int] = no_id,
@@ -44,7 +38,7 @@ def read_batches(
         batch = PictureBatch([], [], [], [])
         for path in paths[start : start + size]:
             try:
-                picture = decode(path)
+                picture = decode(path, upright=transform.upright)
             except UserError as error:
                 batch.failed.append(str(error))
                 continue

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from hma_ft.assembly import Parts, restore
 from hma_ft.config.schema import Config
+from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.errors import UserError
 from hma_ft.hma.real_memory import NO_ID
-from hma_ft.tasks.pictures import SUFFIXES, PictureBatch, pictures_below, read_batches
+from hma_ft.names import printable
+from hma_ft.tasks.pictures import PictureBatch, read_batches
 from hma_ft.tasks.predict_memory import change_memories
 
 TOP = 5
@@ -27,15 +29,17 @@ def predict(config: Config) -> int:
     Pictures that can't be read are skipped and named; returns 1 if none could be read.
     """
     folder = Path(config.input or "")
-    paths = pictures_below(folder)
+    left_out = LeftOut()
+    paths = images_below(folder, left_out)
     if not paths:
-        raise UserError(f"input={folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        found = "".join(f"; {line}" for line in left_out.in_words())
+        raise UserError(f"input={printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))}){found}")
     _, parts = restore(config, create_accelerator(config.trainer))
     output, console = Path(config.output or "predictions.csv"), Console()
     mode = parts.method.inference_modes()[0]
     parts.evaluator.prepare_inference(mode)
     identify, changes = change_memories(config, parts, mode)
-    for line in changes:
+    for line in [*left_out.in_words(), *changes]:
         console.print(line, markup=False, soft_wrap=True)
     done, unreadable = 0, []
     with output.open("w", newline="") as file, parts.method.eval().inference(mode):
@@ -45,7 +49,7 @@ def predict(config: Config) -> int:
         for batch in read_batches(paths, parts.eval_transform, size=size, identify=identify):
             unreadable += batch.failed
             for name, row in zip(batch.paths, _probabilities(parts, batch), strict=True):
-                writer.writerow([name.relative_to(folder), *_described(row, parts.splits.class_names)])
+                writer.writerow([printable(name.relative_to(folder)), *_described(row, parts.splits.class_names)])
                 done += 1
     for problem in unreadable:
         console.print(f"skipped: {problem}", markup=False, soft_wrap=True)

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from hma_ft.assembly import Parts
 from hma_ft.config.schema import Config
+from hma_ft.data.folder_layout import class_folders
+from hma_ft.data.image_files import LeftOut, files_in, images_below
 from hma_ft.data.sources.base import Samples
 from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import NO_ID, RealMemory
 from hma_ft.methods.base import LabelledFeatures
-from hma_ft.tasks.pictures import no_id, pictures_below, read_batches
+from hma_ft.names import printable
+from hma_ft.tasks.pictures import no_id, read_batches
 
 
 def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[Tensor], int], list[str]]:
@@ -46,9 +49,9 @@ def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[
             lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
     known = _PictureIds(parts.splits.train, memories)
     if config.memory is not None:
-        added, failed = _labelled_features(config, Path(config.memory), parts, known)
+        added, remarks = _labelled_features(config, Path(config.memory), parts, known)
         parts.method.add_to_memories(added, mode)
-        lines += [f"skipped: {problem}" for problem in failed]
+        lines += remarks
         lines += [
             f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now" for name, of in memories.items()
         ]
@@ -70,8 +73,10 @@ def named_samples(path: Path, train: Samples) -> Tensor:
     names = Counter(Path(key).name for key in keys)
     by_name = {Path(key).name: index for key, index in keys.items() if names[Path(key).name] == 1}
     ids = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        text = line.partition("#")[0].strip()
+    for number, line in enumerate(path.read_text(errors="backslashreplace").splitlines(), start=1):
+        text = line.strip()
+        if text not in keys and text not in by_name:  # a name may have a # of its own
+            text = text.partition("#")[0].strip()
         if not text:
             continue
         sample = int(text) if text.isdecimal() else keys.get(text, by_name.get(text, NO_ID))
@@ -110,9 +115,10 @@ def _digest(picture: Tensor) -> bytes:
 def _labelled_features(
     config: Config, folder: Path, parts: Parts, known: _PictureIds
 ) -> tuple[LabelledFeatures, list[str]]:
-    """Features of all pictures in the class folders, by the backbone as it is; messages of unreadable ones."""
+    """Features of all images in the class folders, by the backbone as it is; lines on those that were left out."""
     features, labels, ids, failed = [], [], [], []
-    for label, paths in _class_folders(folder, parts.splits.class_names):
+    left_out = LeftOut()
+    for label, paths in _class_folders(folder, parts.splits.class_names, left_out):
         for batch in read_batches(
             paths, parts.eval_transform, size=config.trainer.eval_batch_size, identify=known.added
         ):
@@ -122,26 +128,30 @@ def _labelled_features(
                 labels += [label] * len(batch.ids)
                 ids += batch.ids
     if not features:
-        raise UserError(f"memory={folder}: none of its pictures can be read ({failed[0]})")
+        raise UserError(f"memory={folder}: none of its images can be read ({failed[0]})")
     columns = (torch.tensor(column, device=features[0].device) for column in (labels, ids))
-    return LabelledFeatures(torch.cat(features), *columns), failed
+    return LabelledFeatures(torch.cat(features), *columns), left_out.in_words() + [
+        f"skipped: {line}" for line in failed
+    ]
 
 
-def _class_folders(folder: Path, class_names: list[str]) -> list[tuple[int, list[Path]]]:
-    """Class and pictures of each folder. UserError for what belongs to no class of the run."""
+def _class_folders(folder: Path, class_names: list[str], left_out: LeftOut) -> list[tuple[int, list[Path]]]:
+    """Class and images of each folder. UserError for what belongs to no class of the run."""
     found = []
-    for path in pictures_below(folder):
-        if path.parent == folder:
-            raise UserError(f"memory={folder}: {path.name} lies in no class folder; put it into {folder}/CLASS/")
-    for child in sorted(child for child in folder.iterdir() if child.is_dir()):
-        if child.name not in class_names:
-            near = difflib.get_close_matches(child.name, class_names, n=1)
+    for path in files_in(folder):
+        raise UserError(f"memory={folder}: {printable(path.name)} lies in no class folder; put it into {folder}/CLASS/")
+    children, problems = class_folders(folder, left_out)
+    if problems:
+        raise UserError("\n".join(problems))
+    for name, child in children.items():
+        if name not in class_names:
+            near = difflib.get_close_matches(name, class_names, n=1)
             hint = f"did you mean {near[0]}? else" if near else "so"
             raise UserError(
-                f"memory={folder}: {child.name} is no class of this run, whose linear classifier is fixed and can't "
+                f"memory={folder}: {name} is no class of this run, whose linear classifier is fixed and can't "
                 f"name new classes; {hint} take the folder out"
             )
-        found.append((class_names.index(child.name), pictures_below(child)))
+        found.append((class_names.index(name), images_below(child, left_out)))
     if not any(paths for _, paths in found):
-        raise UserError(f"memory={folder} holds no pictures in class folders (CLASS/*.jpg)")
+        raise UserError(f"memory={folder} holds no images in class folders (CLASS/*.jpg)")
     return found

@@ -67,9 +67,9 @@ def test_views_are_bit_identical_with_and_without(config: DatasetConfig, cache: 
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     decoded: list[Path] = []
 
-    def counted(path: Path) -> Tensor:
+    def counted(path: Path, *, upright: bool) -> Tensor:
         decoded.append(path)
-        return decode(path)
+        return decode(path, upright=upright)
 
     monkeypatch.setattr("hma_ft.data.sources.base.decode", counted)
     return decoded

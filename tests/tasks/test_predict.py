@@ -30,7 +30,8 @@ def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 pictures classified into out.csv, 1 skipped" in done.stdout
-    assert f"skipped: {folder / 'broken.jpg'} is no readable picture" in done.stdout
+    assert f"skipped: cannot decode image {folder / 'broken.jpg'} (no image, or of an unknown format)" in done.stdout
+    assert "left out: 1 .txt" in done.stdout
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     recorded = np.load(finished_run / "predictions.npz")
     for row, index in zip(rows, range(0, 60, 3), strict=True):
@@ -46,4 +47,4 @@ def test_nothing_to_read(finished_run: Path, run_py: RunPy, tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     done = run_py("task=predict", f"run={finished_run}", f"input={tmp_path / 'empty'}")
     assert done.returncode == 2
-    assert "holds no pictures" in done.stderr
+    assert "holds no images" in done.stderr

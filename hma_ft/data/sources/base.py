@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from hma_ft.data.decode import decode
+from hma_ft.data.image_files import LeftOut
 from hma_ft.errors import UserError
+from hma_ft.names import printable
 
 
 class Samples(ABC):
@@ -33,19 +36,29 @@ class Samples(ABC):
 class FileSamples(Samples):
     """Picture files."""
 
-    def __init__(self, paths: Sequence[Path], labels: Sequence[int], class_names: Sequence[str], root: Path) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Sequence[int],
+        class_names: Sequence[str],
+        root: Path,
+        *,
+        upright: bool = False,
+    ) -> None:
+        """`upright`: turn images as their EXIF orientation says."""
         self.paths = list(paths)
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
         self.class_names = list(class_names)
         self.root = root
+        self.upright = upright
 
     def load(self, index: int) -> Tensor:
         """Decode the file."""
-        return decode(self.paths[index])
+        return decode(self.paths[index], upright=self.upright)
 
     def key(self, index: int) -> str:
         """The path below the root."""
-        return self.paths[index].relative_to(self.root).as_posix()
+        return printable(self.paths[index].relative_to(self.root))
 
 
 class ArraySamples(Samples):
@@ -84,6 +97,23 @@ class Subset(Samples):
         return self.samples.key(int(self.indices[index]))
 
 
+@dataclass
+class Scan:
+    """What a source found: its splits, what the user should know about them, and what keeps them from being used."""
+
+    parts: dict[str, Samples]  # of what could be read, if there are problems
+    notes: list[str] = field(default_factory=list)  # a line each
+    problems: list[str] = field(default_factory=list)  # a line each, with the remedy
+    layout: str = "official splits"  # in words
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def require(self) -> dict[str, Samples]:
+        """The splits. Raises UserError with a line for each problem."""
+        if self.problems:
+            raise UserError("\n".join(self.problems))
+        return self.parts
+
+
 class Source(ABC):
     """A data set on disk."""
 
@@ -93,7 +123,11 @@ class Source(ABC):
 
     @abstractmethod
     def splits(self) -> dict[str, Samples]:
-        """`train`, `test`, and `val` where there is an official one; UserError that says what is missing."""
+        """`train`, and `test` and `val` where they are not to be drawn; UserError that says what is missing."""
+
+    def scan(self) -> Scan:
+        """The splits with remarks; a source that can name several problems at once says so here."""
+        return Scan(self.splits())
 
     def download(self) -> None:
         """Fetch what is missing below the root."""

@@ -1,0 +1,9 @@
+"""Names of files and folders as text that every encoding, JSON and console can take."""
+
+import os
+from pathlib import Path
+
+
+def printable(path: Path | str) -> str:
+    """A path as text; bytes that are no UTF-8 are shown as escapes (`caf\\xe9`)."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
