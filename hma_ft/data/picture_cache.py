@@ -140,6 +140,14 @@ class CachedSamples(Samples):
         """As without a cache."""
         return self.samples.key(index)
 
+    def content_digests(self) -> list[str]:
+        """As without a cache."""
+        return self.samples.content_digests()
+
+    def raw_digests(self) -> list[str]:
+        """As without a cache."""
+        return self.samples.raw_digests()
+
 
 def cached(parts: dict[str, Samples], config: DatasetConfig) -> dict[str, Samples]:
     """The splits with a cache of decoded pictures as `config.cache` says; those that are in memory stay as they are."""
