@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from hma_ft.data.digests import bytes_digest, file_digest
 
 FILE_NAME = "content.sqlite"  # below runs_dir
-_THREADS = 8
+_THREADS = 16  # a shared file system answers many at once
 _BUSY_SECONDS = 30.0  # that another process may hold the file
 _SETTLED_NS = 2_000_000_000  # a younger file may change again without a new time: file systems count in coarse ticks
 _ATTEMPTS = 3
@@ -41,6 +41,16 @@ class ContentIndex:
         self.path = path
         self.verify = verify
 
+    @classmethod
+    def beside_runs(cls, runs_dir: str, *, verify: bool = False) -> Self:
+        """Open the index that all runs of a folder share."""
+        return cls(Path(runs_dir) / FILE_NAME, verify=verify)
+
+    @property
+    def knows_files(self) -> bool:
+        """Whether an earlier run left anything to remember."""
+        return self.path is not None and self.path.is_file()
+
     def digests(self, files: Sequence[Path]) -> list[str]:
         """Return the digest of every file's content, in order.
 
@@ -59,7 +69,7 @@ class ContentIndex:
 
     def _load(self, names: Sequence[str]) -> dict[str, _Read]:
         """What is remembered of the files, whether or not it still holds."""
-        if self.path is None or not self.path.is_file():
+        if not self.knows_files:
             return {}
         found = {}
         try:

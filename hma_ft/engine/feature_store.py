@@ -1,8 +1,9 @@
 """Features on disk, shared by runs that differ only in what comes after a frozen backbone.
 
 With nothing trainable below the head, the features of a step's views are a pure function of the backbone's weights,
-the transform, the data, the seed and the batch size. All of these are in the key of a store, so that an entry is never
-stale; an entry is a whole step, so that the arithmetic is that of a run without a store, bit for bit.
+the transform, the images' content and labels, the seed, the batch size, the libraries and the arithmetic in force. All
+of these are in the key of a store, so that an entry is never stale; an entry is a whole step, so that the arithmetic is
+that of a run without a store, bit for bit.
 """
 
 import fcntl
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -47,7 +47,7 @@ class FeatureStore:
 
     def __init__(self, root: Path, key: dict[str, Any], *, limit_bytes: int) -> None:
         """`key` holds everything that the features depend on; JSON."""
-        text = json.dumps(key | {"format": FORMAT, "torch": torch.__version__}, sort_keys=True)
+        text = json.dumps(key | {"format": FORMAT}, sort_keys=True)
         self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.directory)

@@ -42,6 +42,9 @@ class Samples(ABC):
     def raw_digests(self) -> list[str]:
         """Digest of each image as it is stored, in order, before anything is done to it: equal ones are one image."""
 
+    def use_index(self, index: ContentIndex) -> None:  # noqa: B027 - images in memory have none
+        """Remember digests of files in `index`; nothing to do where there are no files."""
+
 
 class FileSamples(Samples):
     """Picture files."""
@@ -61,7 +64,7 @@ class FileSamples(Samples):
         self.class_names = list(class_names)
         self.root = root
         self.upright = upright
-        self.index = ContentIndex()  # replaced by one that remembers, where there is a place for it
+        self._index = ContentIndex()  # which forgets
         self._raw_digests: list[str] | None = None
 
     def load(self, index: int) -> Tensor:
@@ -80,8 +83,12 @@ class FileSamples(Samples):
     def raw_digests(self) -> list[str]:
         """The files' digests, each file read once at most."""
         if self._raw_digests is None:
-            self._raw_digests = self.index.digests(self.paths)
+            self._raw_digests = self._index.digests(self.paths)
         return self._raw_digests
+
+    def use_index(self, index: ContentIndex) -> None:
+        """Remember the files' digests there."""
+        self._index = index
 
 
 class ArraySamples(Samples):
@@ -139,6 +146,10 @@ class Subset(Samples):
         """As in the split it comes from."""
         digests = self.samples.raw_digests()
         return [digests[index] for index in self.indices.tolist()]
+
+    def use_index(self, index: ContentIndex) -> None:
+        """As the split it comes from."""
+        self.samples.use_index(index)
 
 
 class Source(ABC):
