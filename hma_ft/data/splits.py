@@ -1,15 +1,18 @@
 """Train, val and test of a data set: official splits, else seeded, stratified ones."""
 
-import hashlib
 import importlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.conditions import are_new, with_conditions
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.description import describe
 from hma_ft.data.draws import draw_test, stratified
+from hma_ft.data.equal_images import EqualImages, equal_across_splits
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source, Subset
 from hma_ft.errors import UserError
@@ -27,15 +30,19 @@ class Splits:
     notes: list[str] = field(default_factory=list)  # what the user should know about how they came about, a line each
 
     @property
+    def by_name(self) -> dict[str, Samples]:
+        """Train, val and test."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @cached_property
+    def equal_images(self) -> list[EqualImages]:
+        """Images that two of the splits share."""
+        return equal_across_splits(self.by_name)
+
+    @cached_property
     def description(self) -> dict[str, int | str]:
-        """Counts, and digests over each split's file names and labels: two runs with equal ones saw the same data."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        counts: dict[str, int | str] = {name: len(samples) for name, samples in parts.items()}
-        digests = {f"{name}_digest": _digest(samples) for name, samples in parts.items()}
-        if self.taught is not None:
-            counts["taught"] = len(self.taught)
-            digests["taught_digest"] = hashlib.sha256(self.taught.numpy().tobytes()).hexdigest()[:16]
-        return counts | {"classes": len(self.class_names)} | digests
+        """Counts and digests: two runs with equal ones saw the same data. It reads all images that are not indexed."""
+        return describe(self.by_name, classes=len(self.class_names), seen=self.taught, equal=self.equal_images)
 
 
 def create_source(config: DatasetConfig) -> Source:
@@ -50,12 +57,16 @@ def create_source(config: DatasetConfig) -> Source:
     return source_class(Path(config.root), config.options)
 
 
-def load_splits(config: DatasetConfig) -> Splits:
-    """Read the data set's index; a split that it lacks is a pure function of (data, split_seed, its fraction).
+def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> Splits:
+    """Find the data set's images; a split that it lacks is a pure function of (data, split_seed, its fraction).
 
-    Raises UserError with a line for each reason why nothing can be trained on it.
+    `index` remembers digests of image files from one run to the next. Raises UserError with a line for each reason why
+    nothing can be trained on the data.
     """
     scan = scan_source(config)
+    if index is not None:
+        for samples in scan.parts.values():
+            samples.use_index(index)
     splits = complete(cached(scan.require(), config), config)
     problems = untrainable(splits.train)
     if problems:
@@ -69,7 +80,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         ]
         splits.taught, known = ((~found).nonzero().flatten() for found in new)
         splits.val = Subset(splits.val, known)
-    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+    for name, samples in splits.by_name.items():
         if len(samples) == 0:
             raise UserError(f"the {name} split of {config.name} in {config.root} is empty")
         if samples.class_names != splits.class_names:
@@ -122,10 +133,3 @@ def untrainable(train: Samples) -> list[str]:
         more = f" and {len(absent) - 6} more classes" if len(absent) > 6 else ""
         return [f"train has no images of {', '.join(absent[:6])}{more}: add some, or take the class out"]
     return []
-
-
-def _digest(samples: Samples) -> str:
-    digest = hashlib.sha256(samples.labels.numpy().tobytes())
-    for index in range(len(samples)):
-        digest.update(f"{samples.key(index)}\n".encode())
-    return digest.hexdigest()[:16]
