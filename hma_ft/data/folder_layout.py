@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hma_ft.data.image_files import LeftOut, class_name, files_in, folders_in, images_below
-from hma_ft.names import printable
+from hma_ft.names import counted, printable
 
 # Names of a split's folder, in any case; the first is the one that messages use.
 SPLIT_NAMES = {
@@ -67,7 +67,7 @@ def _with_splits(root: Path, splits: dict[str, list[Path]], others: list[Path]) 
             )
         layout.folders[split] = found[0]
     counts = {other: len(images_below(other, LeftOut())) for other in others}
-    unread = [f"{printable(other.name)} ({count} images)" for other, count in counts.items() if count]
+    unread = [f"{printable(other.name)} ({counted(count, 'image')})" for other, count in counts.items() if count]
     if "train" not in splits:
         present, train = _listed(list(layout.folders.values())), printable(root / "train")
         remedy = f"move {_listed(others)} into {train}" if unread else f"add {train}/CLASS/ with images"
@@ -101,9 +101,9 @@ def _wrong_depth(folder: Path, splits: dict[str, Path]) -> str | None:
 
 
 def _no_folders(folder: Path) -> str:
-    images = len(files_in(folder))
-    if images:
-        return f"{printable(folder)} holds {images} images but no class folders: put them into CLASS/, or take it away"
+    images = counted(len(files_in(folder)), "image")
+    if files_in(folder):
+        return f"{printable(folder)} holds {images} but no class folders: put them into CLASS/, or take it away"
     return f"{printable(folder)} holds no folders: each class needs one with its images"
 
 
@@ -132,7 +132,7 @@ def _wrapped(folder: Path, only: Path, inner: Path) -> str:
 
 def _beside_classes(folder: Path) -> list[str]:
     images = len(files_in(folder))
-    return [f"left out: {images} images beside the class folders of {printable(folder)}"] if images else []
+    return [f"left out: {counted(images, 'image')} beside the class folders of {printable(folder)}"] if images else []
 
 
 def _listed(folders: list[Path]) -> str:

@@ -43,12 +43,10 @@ class LeftOut:
             rest = self.suffixes.total() - sum(count for _, count in self._most_common())
             lines.append(f"left out: {', '.join(named)}{f' and {rest} others' if rest else ''}")
         if self.system:
-            names = ", ".join(
-                f"{count} {printable(name)!r}" for name, count in self.system.most_common(_SUFFIXES_NAMED)
-            )
-            lines.append(f"skipped {self.system.total()} hidden and system files and folders: {names}")
+            names = [f"{count} {printable(name)}" for name, count in self.system.most_common(_SUFFIXES_NAMED)]
+            lines.append(f"hidden and system files and folders skipped: {', '.join(names)}")
         if self.broken:
-            lines.append(f"skipped {len(self.broken)} broken links and special files: {printable(self.broken[0])}")
+            lines.append(f"broken links and special files skipped: {len(self.broken)}, {printable(self.broken[0])}")
         return lines + self.unreadable
 
     def _most_common(self) -> list[tuple[str, int]]:
@@ -107,7 +105,7 @@ def _visible(folder: Path, left_out: LeftOut) -> Iterator[os.DirEntry[str]]:
         return
     for entry in listed:
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_NAMES:
-            left_out.system[entry.name] += 1
+            left_out.system["._*" if entry.name.startswith("._") else entry.name] += 1  # a Mac's half of each file
         else:
             yield entry
 

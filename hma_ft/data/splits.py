@@ -1,7 +1,7 @@
 """Train, val and test of a data set: official splits, else seeded, stratified ones."""
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -72,6 +72,12 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
     if problems:
         raise UserError("\n".join(problems))
     splits.notes = scan.notes + scan.left_out.in_words() + splits.notes
+    return made_harder(splits, config)
+
+
+def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
+    """The splits under the conditions that the configuration asks for. UserError if they don't allow them."""
+    splits = replace(splits)
     splits.train, splits.test = with_conditions(splits.train, splits.test, config)
     if config.new_classes:
         new = [
@@ -108,9 +114,9 @@ def complete(parts: dict[str, Samples], config: DatasetConfig) -> Splits:
     else:
         kept, drawn = draw_test(train.labels, config.test_fraction, config.split_seed)
         train, test = Subset(train, kept), Subset(train, drawn)
-        own = "; val is its own" if "val" in parts else ""
+        own = ", and val is taken as it is" if "val" in parts else ""
         notes.append(
-            f"{config.name} has no test split: {config.test_fraction:.0%} of its training images are it, drawn by "
+            f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
             f"dataset.split_seed={config.split_seed}{own}"
         )
     if "val" in parts:
