@@ -81,7 +81,7 @@ def _decode_by_pillow(content: bytes, upright: bool) -> Tensor:
 def open_image(content: bytes) -> Image.Image:
     """pillow's image of a file's bytes, pixels not yet decoded; it may raise anything."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large cameras make 100 million pixels
+        warnings.simplefilter("ignore")  # on odd metadata, and on the 100 million pixels of a large camera
         return Image.open(BytesIO(content))
 
 

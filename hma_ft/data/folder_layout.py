@@ -126,7 +126,7 @@ def _holder(folder: Path) -> Path | None:
 
 def _wrapped(folder: Path, only: Path, inner: Path) -> str:
     holds = f"{printable(folder)} holds only the folder {printable(only.name)}"
-    below = "" if inner == only else f", in which {printable(inner.relative_to(only))}"
+    below = ", which" if inner == only else f", in which {printable(inner.relative_to(only))}"
     return f"{holds}{below} holds {_listed(folders_in(inner, LeftOut()))}"
 
 

@@ -1,5 +1,7 @@
 """EXIF orientation: how a camera says which side of the stored pixels is up."""
 
+import warnings
+
 from PIL import Image
 from PIL.ExifTags import Base
 from torch import Tensor
@@ -13,7 +15,9 @@ def exif_orientation(image: Image.Image) -> int:
     Damaged metadata counts as none: the pixels may be fine.
     """
     try:
-        value = image.getexif().get(Base.Orientation)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(Base.Orientation)
     except Exception:  # a parser's many kinds, of data that any program may have written
         return UPRIGHT
     return value if isinstance(value, int) and 2 <= value <= 8 else UPRIGHT

@@ -53,10 +53,12 @@ def _splits_table(splits: dict[str, SplitSummary]) -> Table:
 def _classes_table(found: DataReport) -> Table:
     """All classes, or the smallest and the largest by their training images."""
     splits = list(found.splits)
-    table = Table("class", *splits, title=f"{len(found.classes)} classes")
+    few = len(found.classes) <= _CLASSES_SHOWN
+    title = f"{len(found.classes)} classes" + ("" if few else ", those with the fewest and the most training images")
+    table = Table("class", *splits, title=title)
     order = sorted(found.classes.items(), key=lambda item: item[1].get("train", 0))
     half = _CLASSES_SHOWN // 2
-    shown = [*order[:half], ("...", {}), *order[-half:]] if len(order) > _CLASSES_SHOWN else found.classes.items()
+    shown = found.classes.items() if few else [*order[:half], ("...", {}), *order[-half:]]
     for name, counts in shown:
         table.add_row(Text(name), *(str(counts.get(split, "")) for split in splits))
     return table
