@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from hma_ft.assembly import Parts, assemble, load_best
+from hma_ft.assembly import Parts, assemble, load_best, prepare_for_device
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.config.schema import Config
 from hma_ft.data.loader import train_loader
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine.feature_steps import feature_steps
@@ -24,7 +23,6 @@ from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
-from hma_ft.methods.base import Method
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -42,7 +40,7 @@ def train_and_test(
     parts = assemble(config, accelerator)
     progress = None
     if record is not None:
-        record.write_data(parts.splits.description)
+        record.write_data(parts.splits.description | {"class_names": parts.splits.class_names})
         progress = Progress(config.trainer.max_steps)
     journal = Journal(
         record,
@@ -51,7 +49,7 @@ def train_and_test(
         batch_size=config.trainer.batch_size,
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
-    _prepare_for_device(parts.method, config.trainer)
+    prepare_for_device(parts.method, config.trainer)
     with progress or nullcontext():
         if parts.method.learns_by_steps:
             state = _train(config, accelerator, parts, directory, journal, stop)
@@ -61,10 +59,13 @@ def train_and_test(
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    journal.keep_support(parts.method, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
-        write_mlflow_model(directory, parts, config)
+        write_mlflow_model(
+            directory, parts.method, config, transform=parts.eval_transform, class_names=parts.splits.class_names
+        )
 
 
 def _train(
@@ -166,13 +167,3 @@ def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
     """The model's mean in 0..255, what random erasing fills with."""
     red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
     return red, green, blue
-
-
-def _prepare_for_device(method: Method, config: TrainerConfig) -> None:
-    """Memory format and compilation, in place, so that weights keep their names."""
-    for module in method.modules():
-        if isinstance(module, Backbone):
-            if config.channels_last:
-                module.to(memory_format=torch.channels_last)
-            if config.compile:
-                module.compile()

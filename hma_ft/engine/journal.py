@@ -10,7 +10,7 @@ import psutil
 from hma_ft.engine import checkpoint
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics
-from hma_ft.engine.state import FROZEN_DIGEST, trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, support_state, trained_state
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.tracking.console import Progress
@@ -70,6 +70,15 @@ class Journal:
         state = {"format": FORMAT, "method": trained_state(method, inference_only=True)}
         state[FROZEN_DIGEST] = frozen_digest
         return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
+
+    def keep_support(self, method: Method, step: int) -> None:
+        """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large."""
+        if self.record is None:
+            return
+        state = support_state(method)
+        if state:
+            checkpoint.save(self.checkpoints, {"format": FORMAT, "method": state}, kind="support", step=step)
+            checkpoint.prune(self.checkpoints, kind="support", keep=1)
 
     def checkpoint(self, learner: Learner, state: TrainState) -> None:
         """Save everything that the next step depends on."""

@@ -13,17 +13,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hma_ft.assembly import Parts
 from hma_ft.config.schema import Config
 from hma_ft.data.sources.base import Samples
 from hma_ft.errors import UserError
+from hma_ft.finished_run import FinishedRun
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import NO_ID, RealMemory
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.tasks.pictures import no_id, pictures_below, read_batches
 
 
-def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[Tensor], int], list[str]]:
+def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Callable[[Tensor], int], list[str]]:
     """Do what the configuration says; call it after `prepare_inference` and before `inference`.
 
     Returns what tells the id of an input picture, so that a picture never reads its own row, and lines to print.
@@ -33,7 +33,7 @@ def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[
     """
     if config.memory is None and config.memory_remove is None:
         return no_id, []
-    memories = parts.method.memories(mode)
+    memories = run.method.memories(mode)
     if not memories:
         raise UserError(
             f"run={config.run} reads no memory of training images in its inference mode {mode}: memory and "
@@ -41,13 +41,13 @@ def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[
         )
     lines = []
     if config.memory_remove is not None:
-        samples = named_samples(Path(config.memory_remove), parts.splits.train)
+        samples = named_samples(Path(config.memory_remove), run.splits.train)
         for name, memory in memories.items():
             lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
-    known = _PictureIds(parts.splits.train, memories)
+    known = _PictureIds(run.splits.train, memories)
     if config.memory is not None:
-        added, failed = _labelled_features(config, Path(config.memory), parts, known)
-        parts.method.add_to_memories(added, mode)
+        added, failed = _labelled_features(Path(config.memory), run, known)
+        run.method.add_to_memories(added, mode)
         lines += [f"skipped: {problem}" for problem in failed]
         lines += [
             f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now" for name, of in memories.items()
@@ -107,18 +107,14 @@ def _digest(picture: Tensor) -> bytes:
     return hashlib.sha256(str(tuple(picture.shape)).encode() + picture.contiguous().numpy().tobytes()).digest()
 
 
-def _labelled_features(
-    config: Config, folder: Path, parts: Parts, known: _PictureIds
-) -> tuple[LabelledFeatures, list[str]]:
+def _labelled_features(folder: Path, run: FinishedRun, known: _PictureIds) -> tuple[LabelledFeatures, list[str]]:
     """Features of all pictures in the class folders, by the backbone as it is; messages of unreadable ones."""
     features, labels, ids, failed = [], [], [], []
-    for label, paths in _class_folders(folder, parts.splits.class_names):
-        for batch in read_batches(
-            paths, parts.eval_transform, size=config.trainer.eval_batch_size, identify=known.added
-        ):
+    for label, paths in _class_folders(folder, run.class_names):
+        for batch in read_batches(paths, run.transform, size=run.config.trainer.eval_batch_size, identify=known.added):
             failed += batch.failed
             if batch.images:
-                features.append(parts.evaluator.features_of(torch.stack(batch.images)))
+                features.append(run.predictor.features_of(torch.stack(batch.images)))
                 labels += [label] * len(batch.ids)
                 ids += batch.ids
     if not features:
