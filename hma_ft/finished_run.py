@@ -27,6 +27,7 @@ from hma_ft.assembly import (
 )
 from hma_ft.config.frozen import load_config
 from hma_ft.config.schema import Config, Device, PictureCaching
+from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.engine import checkpoint
 from hma_ft.engine.evaluate import Evaluator
@@ -127,9 +128,10 @@ class FinishedRun:
     @cached_property
     def splits(self) -> Splits:
         """The data set. UserError where it isn't on this machine; nothing is fetched."""
-        dataset = self.config.dataset
+        dataset, runs = self.config.dataset, self.config.runs_dir
+        index = ContentIndex.beside_runs(runs) if Path(runs).is_dir() else None
         try:
-            return load_splits(dataset)
+            return load_splits(dataset, index=index)
         except UserError as error:
             raise UserError(
                 f"run={self.directory} needs its data set {dataset.name} for this ({error}); if it lies elsewhere now, "
@@ -139,7 +141,9 @@ class FinishedRun:
     @cached_property
     def evaluator(self) -> Evaluator:
         """The evaluator of the data set's splits."""
-        _, store = feature_stores(self.config, self._accelerator, self.method, self.splits)
+        _, store = feature_stores(
+            self.config, self._accelerator, self.method, self.splits, autocast=self.predictor.autocast()
+        )
         return create_evaluator(
             self.config,
             self._accelerator,
