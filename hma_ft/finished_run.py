@@ -28,15 +28,18 @@ from hma_ft.assembly import (
 from hma_ft.config.frozen import load_config
 from hma_ft.config.schema import Config, Device, PictureCaching
 from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.description import changed_splits, describe
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.engine import checkpoint
 from hma_ft.engine.evaluate import Evaluator
+from hma_ft.engine.held_images import HELD_IMAGES, HeldImages, held_images
 from hma_ft.engine.predictor import Predictor
 from hma_ft.engine.processes import create_evaluation_accelerator
 from hma_ft.engine.repeatability import arithmetic_here, differences, ran_on_gpu, recorded_arithmetic
 from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trained_state
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
+from hma_ft.tracking.record import read_data
 from hma_ft.tracking.result import read_result
 from hma_ft.tracking.status import State, read_status
 
@@ -45,6 +48,9 @@ _READ = (
     *("task", "run", "input", "output", "memory", "runs_dir", "tracking", "hydra", "sweep"),
     *("dataset.root", "model.weights", "trainer.device", "trainer.workers", "trainer.eval_batch_size"),
 )
+
+
+_EARLIER = "an earlier version made it, which did not save what it reads of training images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,7 @@ class FinishedRun:
         recorded: the run's configuration, as it was made.
         config: the configuration in force here: paths as they are now, device, loader processes, compilation.
         env: env.json, of the machine that the run was made on.
+        data: data.json.
         result: result.json.
         method: the model on the device.
         transform: the transform of evaluation.
@@ -82,6 +89,7 @@ class FinishedRun:
         _require_finished(directory)
         self.directory = directory
         self.env = _read_json(directory / "env.json")
+        self.data = read_data(directory)
         self.result = read_result(directory)
         self.recorded = load_config(directory / "config.yaml")
         self._accelerator = create_evaluation_accelerator(options.device)
@@ -102,11 +110,11 @@ class FinishedRun:
                 f"run={self.directory} stands on the pretrained weights {weights}, which are not there: say where they "
                 "are by model.weights=FILE (weights=FILE for a tool of analysis/)"
             )
+        self._support = checkpoint.load_step(folder, kind="support", step=step)
         method = build_method(self.config, build_backbone(self.config, load=not whole), len(self.class_names))
         load_trained_state(method, best["method"], best[FROZEN_DIGEST])
-        support = checkpoint.load_step(folder, kind="support", step=step)
-        if support is not None:
-            load_support_state(method, support["method"])
+        if self._support is not None:
+            load_support_state(method, self._support["method"])
         method = method.to(self._accelerator.device).eval()
         prepare_for_device(method, self.config.trainer)
         return method
@@ -114,11 +122,19 @@ class FinishedRun:
     @cached_property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the logits."""
-        names = _read_json(self.directory / "data.json").get("class_names")
+        names = self.data.get("class_names")
         if names is None:  # of a run that was made before they were recorded there
             with np.load(self.directory / "predictions.npz", allow_pickle=False) as arrays:
                 names = arrays["class_names"].tolist()
         return names
+
+    @cached_property
+    def held_images(self) -> HeldImages:
+        """The training images that its memories hold: as saved, or asked of the data set."""
+        if self._support is not None:
+            return HeldImages(**self._support[HELD_IMAGES])
+        self.note(f"{_EARLIER}; the images that its memory holds are recognised by reading the data set")
+        return held_images(self.method, self.splits.train)
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -137,6 +153,11 @@ class FinishedRun:
                 f"run={self.directory} needs its data set {dataset.name} for this ({error}); if it lies elsewhere now, "
                 "say where by dataset.root=DIR (dataset_root=DIR for a tool of analysis/)"
             ) from error
+
+    def changed_splits(self) -> list[str]:
+        """Which of val and test are not what the run was evaluated on, by the content of their images."""
+        splits = {"val": self.splits.val, "test": self.splits.test}
+        return changed_splits(self.data, describe(splits, classes=len(self.class_names), seen=None, equal=[]))
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -170,7 +191,7 @@ class FinishedRun:
         """Provide what the mode reads of training images: as saved, or computed where an earlier version saved none."""
         bank = self.method.support_bank(mode)
         if bank is not None and len(bank) == 0:
-            self.note(f"made before support sets were saved: that of inference {mode} is computed from training images")
+            self.note(f"{_EARLIER}; its support set of inference {mode} is computed from the training images")
             self.evaluator.prepare_inference(mode)
 
     def note(self, text: str) -> None:

@@ -64,7 +64,7 @@ def train_and_test(
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
-    journal.keep_support(parts.method, state.best_step)
+    journal.keep_support(parts.method, parts.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 

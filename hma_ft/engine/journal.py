@@ -7,7 +7,9 @@ from typing import Any
 
 import psutil
 
+from hma_ft.data.sources.base import Samples
 from hma_ft.engine import checkpoint
+from hma_ft.engine.held_images import HELD_IMAGES, held_images
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics
 from hma_ft.engine.state import FROZEN_DIGEST, support_state, trained_state
@@ -71,13 +73,18 @@ class Journal:
         state[FROZEN_DIGEST] = frozen_digest
         return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
 
-    def keep_support(self, method: Method, step: int) -> None:
-        """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large."""
+    def keep_support(self, method: Method, train: Samples, step: int) -> None:
+        """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large.
+
+        These are the contents of the support banks, and by which digests the images that any memory holds are
+        recognised.
+        """
         if self.record is None:
             return
-        state = support_state(method)
-        if state:
-            checkpoint.save(self.checkpoints, {"format": FORMAT, "method": state}, kind="support", step=step)
+        state, held = support_state(method), held_images(method, train)
+        if state or len(held.ids):
+            content = {"format": FORMAT, "method": state, HELD_IMAGES: held._asdict()}
+            checkpoint.save(self.checkpoints, content, kind="support", step=step)
             checkpoint.prune(self.checkpoints, kind="support", keep=1)
 
     def checkpoint(self, learner: Learner, state: TrainState) -> None:

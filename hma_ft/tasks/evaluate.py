@@ -35,6 +35,8 @@ def evaluate(config: Config, given: frozenset[str] = frozenset()) -> int:
     Returns 1 if a metric differs by more than its tolerance, else 0.
     """
     run = open_for_command(config, given)
+    for split in run.changed_splits():
+        run.note(f"the {split} images below dataset.root={run.config.dataset.root} are not those of the record")
     differences = run.arithmetic_differences
     repeated, absent = [], []
     for split, suffix, predictions, metrics in evaluate_all(run.evaluator, run.method, run.splits):

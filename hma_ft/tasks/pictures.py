@@ -13,6 +13,9 @@ from hma_ft.hma.real_memory import NO_ID
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 
 
+Identify = Callable[[Path, Tensor], int]  # the id of an image file, decoded uint8 [3, H, W]
+
+
 class PictureBatch(NamedTuple):
     """Pictures that could be read, and the messages of those that couldn't."""
 
@@ -27,8 +30,8 @@ def pictures_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
-def no_id(picture: Tensor) -> int:
-    """Of a picture that is taken for none of the training images."""
+def no_id(path: Path, image: Tensor) -> int:
+    """Take an image for none of the training images."""
     return NO_ID
 
 
@@ -37,9 +40,9 @@ def read_batches(
     transform: Callable[[Tensor], Tensor],
     *,
     size: int,
-    identify: Callable[[Tensor], int] = no_id,
+    identify: Identify = no_id,
 ) -> Iterator[PictureBatch]:
-    """Pictures in batches; `identify` gives the id of a decoded picture uint8 [3, H, W]."""
+    """Pictures in batches, each with the id that `identify` gives it."""
     for start in range(0, len(paths), size):
         batch = PictureBatch([], [], [], [])
         for path in paths[start : start + size]:
@@ -50,5 +53,5 @@ def read_batches(
                 continue
             batch.paths.append(path)
             batch.images.append(transform(picture))
-            batch.ids.append(identify(picture))
+            batch.ids.append(identify(path, picture))
         yield batch
