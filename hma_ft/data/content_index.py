@@ -59,7 +59,9 @@ class ContentIndex:
         names = [os.path.abspath(file) for file in files]
         remembered = self._load(names)
         unread = [
-            name for name in names if self.verify or name not in remembered or remembered[name].stamp != _stamp(name)
+            name
+            for name in dict.fromkeys(names)
+            if self.verify or name not in remembered or remembered[name].stamp != _stamp(name)
         ]
         with ThreadPoolExecutor(_THREADS) as pool:
             read = dict(zip(unread, pool.map(_read, unread), strict=True))

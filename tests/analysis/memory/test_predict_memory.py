@@ -57,8 +57,8 @@ def probabilities(folder: Path) -> list[float]:
 
 
 def features(trained: Trained, folder: Path) -> Tensor:
-    images = [trained.parts.eval_transform(decode(path)) for path in sorted(folder.glob("*.png"))]
-    return trained.parts.evaluator.features_of(torch.stack(images))
+    images = [trained.transform(decode(path)) for path in sorted(folder.glob("*.png"))]
+    return trained.predictor.features_of(torch.stack(images))
 
 
 @pytest.mark.slow
