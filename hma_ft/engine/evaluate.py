@@ -66,7 +66,7 @@ class Evaluator(Predictor):
         """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
         seen = self.features(split)
         self.prepare_inference(mode)
-        self.method.eval()  # before the inference begins, which holds what training would change
+        self.method.enter_mode(training=False)  # before the inference begins, which holds what training would change
         probabilities = torch.empty(len(seen.labels), self.method.num_classes)
         with self.method.inference(mode):
             for rows in self.batches(split, mode):
@@ -114,7 +114,7 @@ class Evaluator(Predictor):
 
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """One pass of the backbone over the pictures."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         parts = [self._features_of(batch) for batch in self._read(split, indices)]
         seen = self._bring_together(parts)
         expected = len(self.splits[split]) if indices is None else len(indices)

@@ -30,7 +30,7 @@ class Predictor:
     @torch.no_grad()
     def features_of(self, images: Tensor) -> Tensor:
         """Features [B, D] of uint8 images [B, 3, S, S], on the device, in single precision at least."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         with self.autocast():
             features = self.method.features(images.to(self.accelerator.device))
         return features.float() if features.dtype != torch.float64 else features
@@ -38,7 +38,7 @@ class Predictor:
     @torch.no_grad()
     def classify(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
         """Probabilities [B, C] on the CPU from features [B, D]; ids as in `Method.classify`."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         with self.autocast():
             logits = self.method(features, ids).logits
         return logits.float().softmax(dim=1).cpu()

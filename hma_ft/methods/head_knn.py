@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
-from hma_ft.methods.neighbours import unit, vote
+from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, require_vote_options
+from hma_ft.precision import at_least_single
 
 
 class HeadKNN(Method):
@@ -28,27 +28,29 @@ class HeadKNN(Method):
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         super().__init__(backbone, num_classes, config, soft_labels)
         self.k, self.temperature, self.weight = (config.options[name] for name in ("k", "temperature", "weight"))
-        _check(self.k, self.temperature, self.weight)
+        require_vote_options(k=self.k, temperature=self.temperature, weight=self.weight)
         self.head = nn.Linear(backbone.width, num_classes)
         self.bank = FeatureBank(backbone.width)
-        self._asks = False
+        self._use_knn = False
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> logits [B, C]; in evaluation log-probabilities, with the neighbours."""
         logits = self.head(features)
-        if not self._asks:
+        if not self._use_knn:
             return logits
-        voted = vote(features, ids, self.bank, num_classes=self.num_classes, k=self.k, temperature=self.temperature)
-        return ((1 - self.weight) * logits.softmax(1) + self.weight * voted).log()
+        voted = knn_probabilities(
+            features, ids, self.bank, num_classes=self.num_classes, k=self.k, temperature=self.temperature
+        )
+        return ((1 - self.weight) * at_least_single(logits).softmax(1) + self.weight * voted).log()
 
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:
         """Predict with the neighbours."""
-        self._asks = True
+        self._use_knn = True
         try:
             yield
         finally:
-            self._asks = False
+            self._use_knn = False
 
     def support_bank(self, mode: str) -> FeatureBank:
         """The neighbours."""
@@ -60,7 +62,7 @@ class HeadKNN(Method):
 
     def set_reference(self, reference: LabelledFeatures) -> None:
         """Replace the neighbours."""
-        self.bank.set(*unit(reference))
+        self.bank.set(*l2_normalize(reference))
 
     def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
         """The neighbours."""
@@ -68,15 +70,4 @@ class HeadKNN(Method):
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further neighbours, also of classes that no step has seen."""
-        self.bank.add(*unit(added))
-
-
-def _check(k: int, temperature: float, weight: float) -> None:
-    """UserError for an option that is no number of its range."""
-    for name, value, fits, wanted in (
-        ("k", k, isinstance(k, int) and k >= 1, "a whole number from 1"),
-        ("temperature", temperature, isinstance(temperature, (int, float)) and temperature > 0, "a number above 0"),
-        ("weight", weight, isinstance(weight, (int, float)) and 0 <= weight <= 1, "a number from 0 to 1"),
-    ):
-        if not fits:
-            raise UserError(f"method.options.{name}={value} must be {wanted}")
+        self.bank.add(*l2_normalize(added))

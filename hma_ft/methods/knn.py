@@ -3,17 +3,24 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
+from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
-from hma_ft.methods.neighbours import unit, vote
+from hma_ft.methods.neighbours import (
+    knn_probabilities,
+    l2_normalize,
+    nearest_in_blocks,
+    require_vote_options,
+    weighted_vote,
+)
 
 
 class KNN(Method):
@@ -25,27 +32,40 @@ class KNN(Method):
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         super().__init__(backbone, num_classes, config, soft_labels)
         self.bank = FeatureBank(backbone.width)
-        self.choices = list(itertools.product(config.options["k"], config.options["temperature"]))
+        self.choices = _choices(config.options)
         self.register_buffer("k", torch.tensor(self.choices[0][0]))
         self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
         self._held: tuple[int, float] | None = None  # k and temperature as numbers, read from the device once
 
+    @torch.no_grad()
     def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
-        """Store the training features and choose k and temperature."""
-        self.bank.set(*unit(train))
-        best = (-1.0, 0.0)
-        for k, temperature in self.choices:
-            log_probabilities = self._log_vote(val.features, None, k, temperature)
-            accuracy = (log_probabilities.argmax(1) == val.labels).double().mean().item()
-            likelihood = -functional.nll_loss(log_probabilities, val.labels).item()
-            if (accuracy, likelihood) > best or best[0] < 0:
-                best = (accuracy, likelihood)
-                self.k.fill_(k)
-                self.temperature.fill_(temperature)
+        """Store the training features and choose k and temperature; of equal choices the first."""
+        self.bank.set(*l2_normalize(train))
+        scores = self._scores(val).tolist()
+        k, temperature = max(zip(self.choices, scores, strict=True), key=lambda choice: choice[1])[0]
+        self.k.fill_(k)
+        self.temperature.fill_(temperature)
+
+    def _scores(self, val: LabelledFeatures) -> Tensor:
+        """Images recognised and summed log-likelihood of each choice, float64 [choices, 2].
+
+        The neighbours for the largest k are found once and serve every choice.
+        """
+        scores = torch.zeros(len(self.choices), 2, dtype=torch.float64, device=val.features.device)
+        most = max(k for k, _ in self.choices)
+        for block, found in nearest_in_blocks(val.features, None, self.bank, k=most):
+            labels = val.labels[block]
+            for score, (k, temperature) in zip(scores, self.choices, strict=True):
+                probabilities = weighted_vote(found, num_classes=self.num_classes, k=k, temperature=temperature)
+                score[0] += (probabilities.argmax(1) == labels).sum()
+                score[1] += probabilities.gather(1, labels.unsqueeze(1)).log().sum(dtype=torch.float64)
+        return scores
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> log-probabilities [B, C]; an image with an id is no neighbour of its own."""
-        return self._log_vote(features, ids, *(self._held or (int(self.k), float(self.temperature))))
+        k, temperature = self._held or (int(self.k), float(self.temperature))
+        voted = knn_probabilities(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature)
+        return voted.log()
 
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:
@@ -62,7 +82,14 @@ class KNN(Method):
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further neighbours; k and temperature stay."""
-        self.bank.add(*unit(added))
+        self.bank.add(*l2_normalize(added))
 
-    def _log_vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
-        return vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature).log()
+
+def _choices(options: dict[str, Any]) -> list[tuple[int, float]]:
+    """Return every pair of k and temperature. UserError where one is no list of such numbers."""
+    for name in ("k", "temperature"):
+        if not isinstance(options[name], list) or not options[name]:
+            raise UserError(f"method.options.{name}={options[name]} must be a list of what val chooses from")
+        for value in options[name]:
+            require_vote_options(**{name: value})
+    return list(itertools.product(options["k"], options["temperature"]))

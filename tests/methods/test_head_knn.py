@@ -8,7 +8,7 @@ from torch.nn import functional
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
 from tests.methods.conftest import CLASSES, Build
-from tests.methods.test_knn import clusters
+from tests.methods.test_knn import clusters, dense
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
@@ -25,6 +25,20 @@ def test_it_mixes_the_head_with_scikit_learns_neighbours(weight: float, build: B
     with torch.no_grad(), method.inference("alone"):
         own = method.classify(test.features, None).softmax(1).double()
     torch.testing.assert_close(own, (1 - weight) * head.detach().double() + weight * vote, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("weight", [0.4, 1.0])
+def test_mixed_precision_lowers_the_head_alone(weight: float, build: Build) -> None:
+    """The vote is that of the dense formula, and the softmax that of the head's bfloat16 logits, in full."""
+    method = build("head_knn", f"method.options.weight={weight}").eval()
+    train, test = clusters(400, 1, common=5.0), clusters(300, 2, common=5.0)
+    method.set_reference(train)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), method.inference("alone"):
+        own = method.classify(test.features, None)
+        logits = method.head(test.features)
+    assert (logits.dtype, own.dtype) == (torch.bfloat16, torch.float32)
+    expected = (1 - weight) * logits.double().softmax(1) + weight * dense(test.features, train, 20, 0.07)
+    torch.testing.assert_close(own.exp().double(), expected, atol=2e-6, rtol=0)
 
 
 def test_training_is_that_of_a_linear_head(build: Build) -> None:
