@@ -1,7 +1,11 @@
 """The end of a run: the chosen weights on val and test, in every inference mode, written down."""
 
+import hashlib
 from collections.abc import Iterator
 
+import numpy as np
+
+from hma_ft.data.sources.base import Samples
 from hma_ft.data.splits import Splits
 from hma_ft.engine.evaluate import Evaluator, Predictions
 from hma_ft.engine.journal import Journal
@@ -19,7 +23,7 @@ def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: T
     for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
         result |= metrics.scalars(f"{split}{suffix}")
         if split == "test" and journal.record is not None:
-            _write_predictions(journal.record, predictions, metrics, splits.class_names, suffix)
+            _write_predictions(journal.record, predictions, metrics, splits, suffix)
     if journal.record is None:
         return
     trainable, total = method.parameter_counts()
@@ -62,16 +66,23 @@ def _times(state: TrainState, journal: Journal) -> dict[str, float]:
 
 
 def _write_predictions(
-    record: RunRecord, predictions: Predictions, metrics: Metrics, class_names: list[str], suffix: str
+    record: RunRecord, predictions: Predictions, metrics: Metrics, splits: Splits, suffix: str
 ) -> None:
     """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figure of the headline."""
     record.write_predictions(
         predictions.ids.numpy(),
         predictions.labels.numpy(),
         predictions.probabilities.numpy(),
-        class_names,
+        splits.class_names,
         name=f"predictions{suffix}.npz",
+        keys=np.array([_key(splits.test, index) for index in predictions.ids.tolist()], dtype=np.int64),
     )
     if not suffix:
         record.write_per_class(metrics.per_class)
-        confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), class_names)
+        confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), splits.class_names)
+
+
+def _key(samples: Samples, index: int) -> int:
+    """A number that names an image in any split, so that runs with other test splits know which images they share."""
+    digest = hashlib.blake2b(samples.key(index).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
