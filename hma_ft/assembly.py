@@ -1,5 +1,6 @@
 """The parts of a run, put together from its configuration: data, backbone, method, evaluator."""
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from accelerate import Accelerator
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.frozen import load_config
-from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.config.schema import Config, DatasetConfig, TrainerConfig
+from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine import checkpoint
+from hma_ft.engine.arithmetic import arithmetic_in_force, library_versions
 from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.inputs import uses_soft_labels
@@ -52,9 +55,10 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
     )
     with accelerator.main_process_first():
         ensure_present(config.dataset)
-    splits = load_splits(config.dataset)
+        splits = load_splits(config.dataset, index=_content_index(config, accelerator))
     method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
-    view_store, split_store = _feature_stores(config, accelerator, method, splits)
+    prepare_for_device(method, config.trainer)  # before the stores are opened, which are named by what is in force
+    view_store, split_store = feature_stores(config, accelerator, method, splits, autocast=accelerator.autocast())
     transform = EvalTransform(
         image_size=config.augment.image_size,
         crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
@@ -73,12 +77,34 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
     return Parts(splits, method, evaluator, transform, view_store)
 
 
-def _feature_stores(
-    config: Config, accelerator: Accelerator, method: Method, splits: Splits
-) -> tuple[FeatureStore | None, FeatureStore | None]:
-    """Where the features of a frozen backbone are shared: those of training views, those of whole splits.
+def _content_index(config: Config, accelerator: Accelerator) -> ContentIndex:
+    """Digests of image files, beside the runs; where they are to be read again, one process does."""
+    verify = config.dataset.verify_content and accelerator.is_main_process
+    return ContentIndex.beside_runs(config.runs_dir, verify=verify)
 
-    None where they change, or with several processes.
+
+def prepare_for_device(method: Method, config: TrainerConfig) -> None:
+    """Set memory format and compilation, in place, so that weights keep their names."""
+    for module in method.modules():
+        if isinstance(module, Backbone):
+            if config.channels_last:
+                module.to(memory_format=torch.channels_last)
+            if config.compile:
+                module.compile()
+
+
+def feature_stores(
+    config: Config,
+    accelerator: Accelerator,
+    method: Method,
+    splits: Splits,
+    *,
+    autocast: AbstractContextManager[object],
+) -> tuple[FeatureStore | None, FeatureStore | None]:
+    """Open where the features of a frozen backbone are shared: those of training views, those of whole splits.
+
+    `autocast` is the context in which they are computed, by the method as it is now. None where features change, or
+    with several processes.
     """
     if not (config.trainer.feature_reuse and method.features_are_fixed and accelerator.num_processes == 1):
         return None, None
@@ -86,18 +112,18 @@ def _feature_stores(
     shared = {
         "weights": digest_of_frozen(method),
         "model": [config.model.name, config.model.options],
-        "arithmetic": [trainer.precision.value, str(accelerator.device), trainer.compile, trainer.channels_last],
-        "threads": torch.get_num_threads(),
+        "arithmetic": arithmetic_in_force(method.backbone, accelerator.device, autocast),
+        "libraries": library_versions(),
     }
     described = splits.description
     views = {
-        "data": {name: value for name, value in described.items() if name.startswith(("train", "taught", "classes"))},
+        "data": [described["train_content"], described.get("taught_digest"), len(splits.class_names)],
         "augment": asdict(augment),
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
     }
     whole = {
-        "data": described,
+        "data": [described[f"{name}_content"] for name in splits.by_name],
         "transform": [augment.image_size, augment.eval_crop_ratio],
         "batch": trainer.eval_batch_size,
     }

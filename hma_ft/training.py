@@ -1,18 +1,22 @@
 """What a run does: assemble, train or fit, choose on val, read test once."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from hma_ft.assembly import Parts, assemble, load_best
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.data.description import changed_splits
+from hma_ft.data.equal_images import in_one_line
 from hma_ft.data.loader import train_loader
+from hma_ft.data.splits import Splits
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.engine import checkpoint
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.inputs import StepInput, image_steps
 from hma_ft.engine.journal import Journal
@@ -24,7 +28,7 @@ from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
-from hma_ft.methods.base import Method
+from hma_ft.errors import UserError
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -41,8 +45,8 @@ def train_and_test(
     """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
     parts = assemble(config, accelerator)
     progress = None
+    _record_data(record, parts.splits, config.dataset)
     if record is not None:
-        record.write_data(parts.splits.description)
         progress = Progress(config.trainer.max_steps)
     journal = Journal(
         record,
@@ -51,7 +55,6 @@ def train_and_test(
         batch_size=config.trainer.batch_size,
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
-    _prepare_for_device(parts.method, config.trainer)
     with progress or nullcontext():
         if parts.method.learns_by_steps:
             state = _train(config, accelerator, parts, directory, journal, stop)
@@ -65,6 +68,26 @@ def train_and_test(
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
         write_mlflow_model(directory, parts, config)
+
+
+def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig) -> None:
+    """Write data.json, and warn of images that splits share. UserError where the run began with other images."""
+    problem: list[str | None] = [None]
+    if record is not None:
+        changed = changed_splits(record.read_data(), splits.description)
+        if changed and checkpoint.exists(record.path("checkpoints"), kind="step"):
+            problem = [
+                f"the {' and '.join(changed)} images of {config.name} below dataset.root={config.root} are not those "
+                "that this run began with: bring those back, or start over with fresh=true"
+            ]
+    broadcast_object_list(problem)  # rank 0 knows the record
+    if problem[0] is not None:
+        raise UserError(problem[0])
+    if record is not None:
+        record.write_data(splits.description)
+        shared = in_one_line(splits.equal_images, {name: len(samples) for name, samples in splits.by_name.items()})
+        if shared is not None:
+            print(f"warning: {shared}", file=sys.stderr)
 
 
 def _train(
@@ -166,13 +189,3 @@ def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
     """The model's mean in 0..255, what random erasing fills with."""
     red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
     return red, green, blue
-
-
-def _prepare_for_device(method: Method, config: TrainerConfig) -> None:
-    """Memory format and compilation, in place, so that weights keep their names."""
-    for module in method.modules():
-        if isinstance(module, Backbone):
-            if config.channels_last:
-                module.to(memory_format=torch.channels_last)
-            if config.compile:
-                module.compile()

@@ -30,6 +30,7 @@ LEFT_OUT = {
     "dataset.cache",
     "dataset.cache_gb",
     "dataset.cache_dir",
+    "dataset.verify_content",
     "model.label",
     "model.image_size",  # augment.image_size counts
     "method.recipe",  # its values reach optimizer, scheduler and trainer
@@ -86,11 +87,11 @@ def _file_digest(path: Path) -> str:
     if not path.is_file():
         return f"missing: {path}"
     state = path.stat()
-    return _digest_of_version(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+    return _digest_of_version(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
 
 
 @cache
-def _digest_of_version(path: Path, version: tuple[int, int, int]) -> str:
+def _digest_of_version(path: Path, version: tuple[int, int, int, int]) -> str:
     """Read once a process: every trial of a sweep has the same file. `version` tells when it has changed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

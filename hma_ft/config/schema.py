@@ -221,6 +221,7 @@ class DatasetConfig:
     cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it
     cache_gb: float = 10.0  # its bound; pictures that don't fit are decoded again
     cache_dir: str = "${runs_dir}/pictures"  # of cache=disk
+    verify_content: bool = False  # read every image file again, though size, times and inode say that it is unchanged
     options: dict[str, Any] = field(default_factory=dict)  # what this data set alone has
 
 

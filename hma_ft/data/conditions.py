@@ -5,6 +5,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from hma_ft.config.schema import Corruption, DatasetConfig
+from hma_ft.data.digests import derived_digest
 from hma_ft.data.sources.base import Samples, Subset
 from hma_ft.errors import UserError
 from hma_ft.seeds import derive_seed
@@ -99,6 +100,11 @@ class Corrupted(Subset):
     def key(self, index: int) -> str:
         """Tells damaged pictures from their originals."""
         return f"{self.samples.key(index)} ({self.corruption.value} {self.severity})"
+
+    def content_digests(self) -> list[str]:
+        """Digest of the original, and all that its damage depends on: the number draws the noise."""
+        how = self.corruption.value, self.severity
+        return [derived_digest(digest, *how, number) for number, digest in enumerate(self.samples.content_digests())]
 
 
 def corrupt(picture: Tensor, corruption: Corruption, severity: int, number: int) -> Tensor:

@@ -1,8 +1,8 @@
 """Train, val and test of a data set: official splits, else a seeded, stratified val split."""
 
-import hashlib
 import importlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.conditions import are_new, with_conditions
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.description import describe
+from hma_ft.data.equal_images import EqualImages, equal_across_splits
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
@@ -27,15 +30,19 @@ class Splits:
     taught: Tensor | None = None  # indices of the training pictures that steps are made of; None: all
 
     @property
+    def by_name(self) -> dict[str, Samples]:
+        """Train, val and test."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @cached_property
+    def equal_images(self) -> list[EqualImages]:
+        """Images that two of the splits share."""
+        return equal_across_splits(self.by_name)
+
+    @cached_property
     def description(self) -> dict[str, int | str]:
-        """Counts, and digests over each split's file names and labels: two runs with equal ones saw the same data."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        counts: dict[str, int | str] = {name: len(samples) for name, samples in parts.items()}
-        digests = {f"{name}_digest": _digest(samples) for name, samples in parts.items()}
-        if self.taught is not None:
-            counts["taught"] = len(self.taught)
-            digests["taught_digest"] = hashlib.sha256(self.taught.numpy().tobytes()).hexdigest()[:16]
-        return counts | {"classes": len(self.class_names)} | digests
+        """Counts and digests: two runs with equal ones saw the same data. It reads all images that are not indexed."""
+        return describe(self.by_name, classes=len(self.class_names), seen=self.taught, equal=self.equal_images)
 
 
 def create_source(config: DatasetConfig) -> Source:
@@ -50,10 +57,16 @@ def create_source(config: DatasetConfig) -> Source:
     return source_class(Path(config.root), config.options)
 
 
-def load_splits(config: DatasetConfig) -> Splits:
-    """Read the data set's index; a val split that it lacks is a pure function of (data, split_seed, val_fraction)."""
-    source = create_source(config)
-    parts = cached(source.splits(), config)
+def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> Splits:
+    """Find the data set's images; a val split that it lacks is a pure function of (data, split_seed, val_fraction).
+
+    `index` remembers digests of image files from one run to the next.
+    """
+    found = create_source(config).splits()
+    if index is not None:
+        for samples in found.values():
+            samples.use_index(index)
+    parts = cached(found, config)
     train, test = parts["train"], parts["test"]
     if "val" in parts:
         val = parts["val"]
@@ -66,7 +79,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         new = [are_new(part.labels, train.class_names, config.new_classes, config.split_seed) for part in (train, val)]
         splits.taught, known = ((~found).nonzero().flatten() for found in new)
         splits.val = Subset(val, known)
-    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+    for name, samples in splits.by_name.items():
         if len(samples) == 0:
             raise UserError(f"the {name} split of {config.name} in {config.root} is empty")
         if samples.class_names != splits.class_names:
@@ -89,10 +102,3 @@ def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tens
     train, val = next(splitter.split(common, labels.numpy()[common]))
     kept = np.sort(np.concatenate([common[train], indices[rare]]))
     return torch.from_numpy(kept), torch.from_numpy(np.sort(common[val]))
-
-
-def _digest(samples: Samples) -> str:
-    digest = hashlib.sha256(samples.labels.numpy().tobytes())
-    for index in range(len(samples)):
-        digest.update(f"{samples.key(index)}\n".encode())
-    return digest.hexdigest()[:16]

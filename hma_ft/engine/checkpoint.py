@@ -57,6 +57,11 @@ def remove_later(directory: Path, *, kind: str, step: int) -> None:
             path.unlink(missing_ok=True)
 
 
+def exists(directory: Path, *, kind: str) -> bool:
+    """Whether there is any of a kind, whole or damaged."""
+    return bool(_newest_first(directory, kind))
+
+
 def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
     """The newest checkpoint that is whole; None if there is none at all.
 

@@ -1,5 +1,6 @@
 """Evaluation: features of a split once, then predictions in any inference mode."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -99,10 +100,13 @@ class Evaluator:
         if split not in self._fixed:
             stored = None if self.store is None else self.store.read_split(split)
             if stored is not None:
-                stored = LabelledFeatures(*(column.to(self.accelerator.device) for column in stored))
-            self._fixed[split] = stored or self._extract(split, None)
-            if stored is None and self.store is not None:
-                self.store.write_split(split, self._fixed[split])
+                columns = (column.to(self.accelerator.device) for column in stored.features)
+                self._fixed[split] = LabelledFeatures(*columns)
+            else:
+                started = time.perf_counter()
+                self._fixed[split] = self._extract(split, None)  # waits for the device
+                if self.store is not None:
+                    self.store.write_split(split, self._fixed[split], seconds=time.perf_counter() - started)
         seen = self._fixed[split]
         return seen if indices is None else LabelledFeatures(*(column[indices] for column in seen))
 

@@ -31,18 +31,23 @@ def feature_steps(
     while step < max_steps:
         stored = store.read_step(step)
         if stored is not None:
-            yield [StepInput(*(tensor.to(accelerator.device) for tensor in batch)) for batch in stored]
+            batches = stored.micro_batches
+            yield [StepInput(*(tensor.to(accelerator.device) for tensor in batch)) for batch in batches]
             step += 1
             continue
         with store.producing() as mine:
             if not mine:
                 time.sleep(POLL_SECONDS)
                 continue
+            started = time.perf_counter()
             for micro_batches in image_steps(step):
                 computed = [_with_features(batch, method, accelerator) for batch in micro_batches]
-                store.write_step(step, computed)
+                if accelerator.device.type == "cuda":
+                    torch.cuda.synchronize(accelerator.device)  # as writing would
+                store.write_step(step, computed, seconds=time.perf_counter() - started)
                 yield computed
                 step += 1
+                started = time.perf_counter()  # the step itself is not part of the next one's features
 
 
 @torch.no_grad()

@@ -150,9 +150,16 @@ def _data(record: Record, exported: Exported) -> str:
     harder = "".join(f" {said}" for said in in_words(record.config.dataset))
     return (
         f"{record.config.dataset.name}: {data['train']} pictures to train, {data['val']} to choose, {data['test']} to "
-        f"test; digests of file names and labels {data['train_digest']}, {data['val_digest']}, {data['test_digest']}; "
-        f"split seed {record.config.dataset.split_seed}.{harder}\n\n"
+        f"test; {_digests(data)}; split seed {record.config.dataset.split_seed}.{harder}\n\n"
         f"Classes, in the order of the logits: {listed}."
+    )
+
+
+def _digests(data: dict[str, Any]) -> str:
+    """Digests of the splits; of content in records that have it."""
+    what, kind = ("image contents", "content") if "test_content" in data else ("file names", "digest")
+    return (
+        f"digests of {what} and labels {', '.join(str(data[f'{split}_{kind}']) for split in ('train', 'val', 'test'))}"
     )
 
 
@@ -185,6 +192,9 @@ def _limits(record: Record, exported: Exported) -> list[str]:
         f"One run with one seed ({record.config.seed}): whether the method is better than another takes several seeds.",
         f"Probabilities are not recalibrated; the expected calibration error is {record.result['test/ece']:.4f}.",
     ]
+    shared = [f"{n} in {split}" for split in ("train", "val") if (n := record.data.get(f"test_in_{split}"))]
+    if shared:
+        limits.append(f"Of the {record.data['test']} test images some are also {' and '.join(shared)}, byte for byte.")
     if exported.holds_training_features:
         limits.append("The files hold features of training pictures: mind it where those are private.")
     origin = f"The pretrained weights' licence holds for these too: {exported.licence}."

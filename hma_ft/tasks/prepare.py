@@ -1,4 +1,7 @@
-"""`task=prepare dataset=NAME`: fetch a data set once, open every picture, say what is there."""
+"""`task=prepare dataset=NAME`: fetch a data set once, open every picture, say what is there.
+
+All contents are read again, so that runs find their digests beside the runs, and none is trusted that is out of date.
+"""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +13,8 @@ from rich.progress import track
 from rich.table import Table
 
 from hma_ft.config.schema import Config
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.equal_images import in_one_line
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.sources.base import Samples
 from hma_ft.data.splits import load_splits
@@ -21,10 +26,10 @@ Checked = tuple[int, int] | str  # height and width, or what is wrong
 def prepare(config: Config) -> int:
     """Fetch what is missing, decode all pictures, report; returns 1 if some can't be read."""
     ensure_present(config.dataset)
-    splits = load_splits(config.dataset)
+    splits = load_splits(config.dataset, index=ContentIndex.beside_runs(config.runs_dir, verify=True))
     console, unreadable = Console(), []
     table = Table("split", "pictures", "classes", "a class (least, most)", "height (least, median, most)", "width")
-    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+    for name, samples in splits.by_name.items():
         checked = _open_all(samples, name)
         unreadable += [result for result in checked if isinstance(result, str)]
         sizes = torch.tensor([result for result in checked if not isinstance(result, str)] or [(0, 0)])
@@ -41,6 +46,9 @@ def prepare(config: Config) -> int:
     console.print(f"{len(splits.class_names)} classes: {names}", markup=False)
     for problem in unreadable:
         console.print(f"unreadable: {problem}", markup=False, soft_wrap=True)
+    shared = in_one_line(splits.equal_images, {name: len(samples) for name, samples in splits.by_name.items()})
+    if shared is not None:
+        console.print(f"warning: {shared}", markup=False, soft_wrap=True)
     console.print(f"{config.dataset.name} below {config.dataset.root}: " + _verdict(len(unreadable)), markup=False)
     return 1 if unreadable else 0
 

@@ -125,6 +125,10 @@ class RunRecord:
         """data.json: counts and digests of the splits, MLflow's data set input."""
         write_atomic(self.path("data.json"), json.dumps(description, indent=1) + "\n")
 
+    def read_data(self) -> dict[str, Any]:
+        """What `write_data` wrote at an earlier start; empty if there was none or it can't be read."""
+        return read_data(self.directory)
+
     def write_predictions(
         self,
         ids: "np.ndarray",
@@ -167,6 +171,15 @@ class RunRecord:
         """env.json, again at each start."""
         content = {**environment(command), "weights_sha256": weights_sha256}
         write_atomic(self.path("env.json"), json.dumps(content, indent=1) + "\n")
+
+
+def read_data(directory: Path) -> dict[str, Any]:
+    """data.json of a run directory; empty if it is absent or damaged."""
+    try:
+        content = json.loads((directory / "data.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.decode import decode
+from hma_ft.data.digests import derived_digest, pixel_digest
 from hma_ft.errors import UserError
 
 
@@ -29,15 +31,41 @@ class Samples(ABC):
     def key(self, index: int) -> str:
         """What identifies the picture within the data set, on any machine."""
 
+    @abstractmethod
+    def content_digests(self) -> list[str]:
+        """Digest of what `load` returns for each sample, in order: equal ones mean equal pixels.
+
+        The name counts for nothing. Whatever keeps features or pixels is keyed on these.
+        """
+
+    @abstractmethod
+    def raw_digests(self) -> list[str]:
+        """Digest of each image as it is stored, in order, before anything is done to it: equal ones are one image."""
+
+    def use_index(self, index: ContentIndex) -> None:  # noqa: B027 - images in memory have none
+        """Remember digests of files in `index`; nothing to do where there are no files."""
+
 
 class FileSamples(Samples):
     """Picture files."""
 
-    def __init__(self, paths: Sequence[Path], labels: Sequence[int], class_names: Sequence[str], root: Path) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Sequence[int],
+        class_names: Sequence[str],
+        root: Path,
+        *,
+        upright: bool = False,
+    ) -> None:
+        """`upright`: turn images as their EXIF orientation says."""
         self.paths = list(paths)
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
         self.class_names = list(class_names)
         self.root = root
+        self.upright = upright
+        self._index = ContentIndex()  # which forgets
+        self._raw_digests: list[str] | None = None
 
     def load(self, index: int) -> Tensor:
         """Decode the file."""
@@ -46,6 +74,21 @@ class FileSamples(Samples):
     def key(self, index: int) -> str:
         """The path below the root."""
         return self.paths[index].relative_to(self.root).as_posix()
+
+    def content_digests(self) -> list[str]:
+        """The files' digests, and whether they are turned upright."""
+        raw = self.raw_digests()
+        return [derived_digest(digest, "upright") for digest in raw] if self.upright else raw
+
+    def raw_digests(self) -> list[str]:
+        """The files' digests, each file read once at most."""
+        if self._raw_digests is None:
+            self._raw_digests = self._index.digests(self.paths)
+        return self._raw_digests
+
+    def use_index(self, index: ContentIndex) -> None:
+        """Remember the files' digests there."""
+        self._index = index
 
 
 class ArraySamples(Samples):
@@ -56,6 +99,7 @@ class ArraySamples(Samples):
         self.pictures = pictures
         self.labels = labels
         self.class_names = list(class_names)
+        self._digests: list[str] | None = None
 
     def load(self, index: int) -> Tensor:
         """The picture."""
@@ -64,6 +108,16 @@ class ArraySamples(Samples):
     def key(self, index: int) -> str:
         """Its place, as the order is part of the data set."""
         return str(index)
+
+    def content_digests(self) -> list[str]:
+        """Digests of shape, dtype and pixels."""
+        if self._digests is None:
+            self._digests = [pixel_digest(picture) for picture in self.pictures]
+        return self._digests
+
+    def raw_digests(self) -> list[str]:
+        """The same: nothing is done to the pixels."""
+        return self.content_digests()
 
 
 class Subset(Samples):
@@ -82,6 +136,20 @@ class Subset(Samples):
     def key(self, index: int) -> str:
         """As in the split it comes from."""
         return self.samples.key(int(self.indices[index]))
+
+    def content_digests(self) -> list[str]:
+        """As in the split it comes from."""
+        digests = self.samples.content_digests()
+        return [digests[index] for index in self.indices.tolist()]
+
+    def raw_digests(self) -> list[str]:
+        """As in the split it comes from."""
+        digests = self.samples.raw_digests()
+        return [digests[index] for index in self.indices.tolist()]
+
+    def use_index(self, index: ContentIndex) -> None:
+        """As the split it comes from."""
+        self.samples.use_index(index)
 
 
 class Source(ABC):
