@@ -17,9 +17,10 @@ from hma_ft.data.loader import train_loader
 from hma_ft.data.splits import Splits
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine import checkpoint
+from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.inputs import StepInput, image_steps
-from hma_ft.engine.journal import Journal
+from hma_ft.engine.journal import Journal, seconds_since_start
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
@@ -108,14 +109,17 @@ def _train(
         ema_decay=config.trainer.ema_decay,
     )
     state = journal.resume(learner, directory)
+    clock = _started_clock(parts, state)
     if state.step == 0:
-        _start(parts)
-    if parts.view_store is not None:
+        with clock.on(Spent.training):
+            _start(parts)
+    if parts.method.features_are_fixed:
         steps = feature_steps(
             parts.view_store,
             lambda step: _image_steps(config, accelerator, parts, step),
             parts.method,
             accelerator,
+            clock,
             start_step=state.step,
             max_steps=config.trainer.max_steps,
         )
@@ -128,10 +132,19 @@ def _train(
         journal,
         state,
         stop,
+        clock,
         config=config.trainer,
         schedule=config.scheduler,
     )
     return state
+
+
+def _started_clock(parts: Parts, state: TrainState) -> CostClock:
+    """The run's clock, which counts into the costs of `state`, with this start's way from the command to here."""
+    clock = parts.evaluator.clock
+    clock.go_on_from(state.costs)
+    clock.count(Spent.start, seconds_since_start())
+    return clock
 
 
 def _start(parts: Parts) -> None:
@@ -146,8 +159,11 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     evaluator, state = parts.evaluator, TrainState()
     if journal.record is not None:
         journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
-    parts.method.fit(evaluator.features("train"), evaluator.features("val"))
-    metrics = _evaluate_val(parts)
+    clock = _started_clock(parts, state)
+    with clock.on(Spent.training):
+        parts.method.fit(evaluator.features("train"), evaluator.features("val"))
+    with clock.on(Spent.evaluation):
+        metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))

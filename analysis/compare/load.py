@@ -93,7 +93,8 @@ def read_predictions(path: Path) -> Predictions:
             names = [str(name) for name in arrays["class_names"]]
             probabilities = arrays["probabilities"][order]
             predicted = probabilities.argmax(axis=1)
-            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities)
+            keys = arrays["keys"][order] if "keys" in arrays else None
+            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities, keys)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         reason = f"{path} can't be read ({error})"
         raise UserError(f"{reason}: repeat the run with fresh=true, or remove the file") from error

@@ -18,6 +18,7 @@ class Predictions:
     predicted: np.ndarray  # int64 [N], the class of the largest probability
     class_names: list[str]
     probabilities: np.ndarray | None = None  # float32 [N, C]; an archive has none
+    keys: np.ndarray | None = None  # int64 [N], equal for the same image in any split; older records have none
 
     @property
     def correct(self) -> np.ndarray:

@@ -12,6 +12,7 @@ from hma_ft.config.schema import Precision
 from hma_ft.data.batch import Batch
 from hma_ft.data.loader import eval_batches
 from hma_ft.data.sources.base import Samples
+from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.predictor import Predictor
 from hma_ft.methods.base import LabelledFeatures, Method
@@ -60,6 +61,7 @@ class Evaluator(Predictor):
         self.seed = seed
         self.store = store
         self.final_weights = final_weights
+        self.clock = CostClock()  # a run puts its own here
         self._fixed: dict[str, LabelledFeatures] = {}
 
     def predict(self, split: str, mode: str) -> Predictions:
@@ -98,19 +100,26 @@ class Evaluator(Predictor):
         return self._extract(split, indices)
 
     def _fixed_features(self, split: str, indices: Tensor | None) -> LabelledFeatures:
-        """Computed once a run, or by an earlier run."""
+        """Computed once a run, or by an earlier run; the clock counts what computing them took, whoever did."""
         if split not in self._fixed:
-            stored = None if self.store is None else self.store.read_split(split)
-            if stored is not None:
-                columns = (column.to(self.accelerator.device) for column in stored.features)
-                self._fixed[split] = LabelledFeatures(*columns)
-            else:
-                started = time.perf_counter()
-                self._fixed[split] = self._extract(split, None)  # waits for the device
-                if self.store is not None:
-                    self.store.write_split(split, self._fixed[split], seconds=time.perf_counter() - started)
+            with self.clock.on(Spent.nothing):
+                self._fixed[split], seconds = self._read_or_extract(split)
+            self.clock.count(Spent.features if split == "train" else Spent.evaluation, seconds)
         seen = self._fixed[split]
         return seen if indices is None else LabelledFeatures(*(column[indices] for column in seen))
+
+    def _read_or_extract(self, split: str) -> tuple[LabelledFeatures, float]:
+        """Features of a split on the device, and the seconds that reading and computing them took."""
+        stored = None if self.store is None else self.store.read_split(split)
+        if stored is not None:
+            columns = (column.to(self.accelerator.device) for column in stored.features)
+            return LabelledFeatures(*columns), stored.seconds
+        started = time.perf_counter()
+        seen = self._extract(split, None)  # waits for the device
+        seconds = time.perf_counter() - started
+        if self.store is not None:
+            self.store.write_split(split, seen, seconds=seconds)
+        return seen, seconds
 
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """One pass of the backbone over the pictures."""

@@ -41,14 +41,14 @@ class Journal:
         self._interval = checkpoint_minutes * 60.0
         self._saved_at = time.monotonic()
         self._wall_before = 0.0
-        self._logged = (0, 0.0)  # step and training seconds of the row before
+        self._logged = (0, 0.0)  # step, and seconds of steps, of the row before
 
     def log_train(self, state: TrainState, loss: float, *, learning_rate: float) -> None:
         """One row of training figures."""
         if state.first_step_seconds == 0.0:
             state.first_step_seconds = seconds_since_start()
-        steps, seconds = state.step - self._logged[0], state.train_seconds - self._logged[1]
-        self._logged = (state.step, state.train_seconds)
+        steps, seconds = state.step - self._logged[0], state.costs.steps - self._logged[1]
+        self._logged = (state.step, state.costs.steps)
         speed = steps * self.batch_size / max(seconds, 1e-9)
         if self.record is None or self.progress is None:
             return
@@ -108,14 +108,14 @@ class Journal:
     def resume(self, learner: Learner, directory: Path) -> TrainState:
         """The state of the newest whole checkpoint, loaded into the learner; a new one if there is none."""
         content: dict[str, Any] | None = checkpoint.load_newest(directory / "checkpoints", kind="step")
-        state = TrainState() if content is None else TrainState(**content["state"])
+        state = TrainState() if content is None else TrainState.from_checkpoint(content["state"])
         if content is not None:
             learner.load_state_dict(content["learner"])
         if self.record is not None:
             self.record.rewind(state.rows)
             # best weights of steps that will be done again, perhaps with another outcome
             checkpoint.remove_later(self.checkpoints, kind="best", step=state.step)
-        self._logged = (state.step, state.train_seconds)
+        self._logged = (state.step, state.costs.steps)
         self._wall_before = state.wall_seconds
         return state
 

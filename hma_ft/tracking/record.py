@@ -137,8 +137,12 @@ class RunRecord:
         class_names: Sequence[str],
         *,
         name: str = "predictions.npz",
+        keys: "np.ndarray | None" = None,
     ) -> None:
-        """ids int64 [N], labels int64 [N], probabilities float32 [N, C], class_names str [C]."""
+        """ids int64 [N], labels int64 [N], probabilities float32 [N, C], class_names str [C].
+
+        `keys` int64 [N] are equal for the same image in any split, while an id is its place in this one.
+        """
         import numpy as np
 
         arrays: dict[str, Any] = {
@@ -147,8 +151,11 @@ class RunRecord:
             "probabilities": np.asarray(probabilities, dtype=np.float32),
             "class_names": np.asarray(list(class_names), dtype=np.str_),
         }
-        if not len(arrays["ids"]) == len(arrays["labels"]) == len(arrays["probabilities"]):
-            raise ValueError(f"ids, labels and probabilities differ in length: {[len(a) for a in arrays.values()][:3]}")
+        if keys is not None:
+            arrays["keys"] = np.asarray(keys, dtype=np.int64)
+        lengths = {name: len(array) for name, array in arrays.items() if name != "class_names"}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"predictions differ in length: {lengths}")
         write_atomic(self.path(name), lambda file: np.savez(file, **arrays), durable=True)
 
     def write_per_class(self, rows: Sequence[tuple[str, int, int]], *, name: str = "per_class.csv") -> None:

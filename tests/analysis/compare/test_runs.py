@@ -33,8 +33,9 @@ def test_trained_runs_are_compared(
     batch = {row["group"]: row["batch"]["mean"] for row in found["tables"]["modes"]["rows"]}
     assert batch["hma"] is not None and batch["head"] is None
     assert len(found["figures"]) == 6 and (tmp_path / "page.html").stat().st_size > 100_000
-    assert "2 seeds can't decide" in made.stdout
+    assert "2 seeds are too few for a verdict" in made.stdout
     # accuracy over images, from the predictions, is accuracy over seeds, from the results
     by_images = [row["difference"] for row in found["tables"]["images"]["rows"]]
     by_seeds = [row["difference"] for row in found["tables"]["paired"]["rows"]]
-    assert by_images == pytest.approx(by_seeds, abs=1e-6)
+    over_both = [row["difference"] for row in found["tables"]["verdict"]["rows"]]
+    assert by_images == pytest.approx(by_seeds, abs=1e-6) and over_both == pytest.approx(by_seeds, abs=1e-6)
