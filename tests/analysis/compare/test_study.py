@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -16,13 +15,13 @@ import pytest
 import yaml
 
 from analysis.compare.archive import read_archive
+from tests import processes
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def study(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "analysis.study", *arguments]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    return processes.run("analysis.study", *arguments, folder=repository)
 
 
 @pytest.mark.slow
@@ -66,10 +65,10 @@ def test_the_page_has_the_figures_of_the_records(run_py: RunPy, tmp_path: Path, 
 
 def _check_that_archives_are_enough(repository: Path, folder: Path, text: str) -> None:
     """Without the runs the page is the same, and so is a comparison."""
-    compare = [sys.executable, "-m", "analysis.compare", "--sweep", "study_dtd", "--baseline", "head", "--no-figures"]
+    compare = ["analysis.compare", "--sweep", "study_dtd", "--baseline", "head", "--no-figures"]
     tables = []
     for source in (folder / "runs", folder / "study"):
-        subprocess.run([*compare, "--runs", str(source), "--out", str(folder / "out")], cwd=repository, check=True)
+        processes.run(*compare, "--runs", str(source), "--out", str(folder / "out"), folder=repository, check=True)
         written = json.loads((folder / "out" / "comparison.json").read_text())["tables"]
         del written["runs"]  # says where each lies
         tables.append(written)

@@ -1,10 +1,8 @@
 """`task=predict` with pictures added to the memory and samples taken out."""
 
 import csv
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,20 +19,19 @@ from hma_ft.data.decode import decode
 from hma_ft.data.sources.base import FileSamples
 from hma_ft.errors import UserError
 from hma_ft.tasks.predict_memory import named_samples
+from tests import processes
 from tests.analysis.conftest import Train
 
 Predict = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def predict(repository: Path, tmp_path: Path) -> Predict:
+def predict(tmp_path: Path) -> Predict:
     """`predict(run, ...)` classifies tmp_path/input into tmp_path/out.csv."""
 
     def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         places = [f"run={directory}", f"input={tmp_path / 'input'}", f"output={tmp_path / 'out.csv'}"]
-        command = [sys.executable, str(repository / "run.py"), "task=predict", *places, *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return processes.run(processes.RUN_PY, "task=predict", *places, *arguments, folder=tmp_path)
 
     return run
 
