@@ -14,6 +14,7 @@ from hma_ft.data.description import changed_splits
 from hma_ft.data.digests import derived_digest, pixel_digest
 from hma_ft.data.sources.base import ArraySamples, FileSamples, Samples, Subset
 from hma_ft.data.splits import Splits, load_splits
+from hma_ft.errors import UserError
 from tests.data.layouts import LAYOUTS
 from tests.data.test_sources import configured
 
@@ -55,6 +56,21 @@ def test_files_turned_upright_are_others(tmp_path: Path, monkeypatch: pytest.Mon
     assert_equal_digests_are_equal_pixels(plain)
     assert not set(plain.content_digests()) & set(upright.content_digests())
     assert plain.raw_digests() == upright.raw_digests()
+
+
+def test_a_file_that_changes_after_its_digest_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LAYOUTS["folder"](tmp_path, monkeypatch)
+    test = load_splits(configured("folder", tmp_path)).test
+    path = tmp_path / "test" / "cat" / "1.png"
+    image, content = test.load(1), path.read_bytes()
+    test.content_digests()
+    path.write_bytes(content)  # the same, at another time
+    assert torch.equal(test.load(1), image)
+    path.write_bytes((tmp_path / "test" / "cat" / "2.png").read_bytes())
+    with pytest.raises(UserError, match=r"test/cat/1\.png has changed since this command began"):
+        test.load(1)
+    path.write_bytes(content)
+    assert torch.equal(test.load(1), image)
 
 
 @pytest.mark.parametrize("cache", PictureCaching)
