@@ -101,7 +101,8 @@ class FeatureStore:
         path = self.directory / f"{name}.safetensors"
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+                # Copied to where torch puts tensors: the last digits of a product depend on the address modulo 64.
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - no iterator
                 metadata = file.metadata()
             expected, seconds = metadata["digest"], float(metadata["seconds"])
         except FileNotFoundError:
