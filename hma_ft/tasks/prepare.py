@@ -83,10 +83,13 @@ def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, Samples], list
     reasons = scan.problems + (untrainable(scan.parts["train"]) if not scan.problems else [])
     try:
         splits = complete(scan.parts, config)
+    except UserError as error:
+        return scan.parts, [], reasons + str(error).splitlines()
+    try:
         if not reasons:
             made_harder(splits, config)
     except UserError as error:
-        return scan.parts, [], reasons + str(error).splitlines()
+        reasons += str(error).splitlines()
     return splits.by_name, splits.notes, reasons
 
 
