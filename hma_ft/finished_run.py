@@ -35,7 +35,7 @@ from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.held_images import HELD_IMAGES, HeldImages, held_images
 from hma_ft.engine.predictor import Predictor
 from hma_ft.engine.processes import create_evaluation_accelerator
-from hma_ft.engine.repeatability import arithmetic_here, differences, ran_on_gpu, recorded_arithmetic
+from hma_ft.engine.repeatability import Arithmetic, arithmetic_here, ran_on_gpu, recorded_arithmetic
 from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trained_state
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
@@ -176,11 +176,9 @@ class FinishedRun:
         )
 
     @property
-    def arithmetic_differences(self) -> list[str]:
-        """What computes differently here than it did in the run; empty: the same numbers come out."""
-        return differences(
-            recorded_arithmetic(self.recorded, self.env), arithmetic_here(self.config, self._accelerator.device)
-        )
+    def arithmetics(self) -> tuple[Arithmetic, Arithmetic]:
+        """How the run computed, and how it is computed here."""
+        return recorded_arithmetic(self.recorded, self.env), arithmetic_here(self.config, self._accelerator.device)
 
     @property
     def is_main_process(self) -> bool:

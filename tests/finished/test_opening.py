@@ -10,7 +10,7 @@ import torch
 from hma_ft.config.given import given_keys
 from hma_ft.config.schema import Config, Device, Precision, Task
 from hma_ft.engine.metrics import evaluate_predictions
-from hma_ft.engine.repeatability import EXACT, tolerances
+from hma_ft.engine.repeatability import EXACT, Move, tolerances
 from hma_ft.errors import UserError
 from hma_ft.finished_run import FinishedRun, OpenOptions, _config_in_force
 from hma_ft.tasks.evaluate import evaluate
@@ -49,9 +49,9 @@ def test_another_number_of_threads_widens_the_tolerance(finished: Train, capsys:
         torch.set_num_threads(threads)
     printed = capsys.readouterr().out
     assert f"Computed in another way than the run (threads {threads}, here {threads + 1})" in printed
-    assert "In bf16 that may move a log-probability by 0.05" in printed
+    assert "Rounding in bf16 then moves log-probabilities by 0.04 in the mean and 0.2 at most" in printed
     (nll,) = [line for line in printed.splitlines() if " test/nll " in line]
-    assert "5.0e-02" in nll
+    assert "4.0e-02" in nll
 
 
 def test_a_default_that_is_given_counts(
@@ -116,8 +116,11 @@ def test_runs_of_different_precision_in_one_process(finished: Train) -> None:
     images = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     first, single, again = (run.predictor.features_of(images) for run in opened)
     assert torch.equal(first, again)
-    assert torch.equal(first, first.bfloat16().float())
-    assert not torch.equal(single, single.bfloat16().float())
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(first, opened[0].method.backbone(images))
+    with torch.no_grad():
+        assert torch.equal(single, opened[1].method.backbone(images))
+        assert not torch.equal(first, opened[0].method.backbone(images))
 
 
 def test_half_precision_of_a_gpu_is_computed_on_a_cpu_too(finished: Train, tmp_path: Path) -> None:
@@ -127,7 +130,10 @@ def test_half_precision_of_a_gpu_is_computed_on_a_cpu_too(finished: Train, tmp_p
     opened = FinishedRun(run.directory, OpenOptions(device=Device.cpu, workers=0))
     images = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     features = opened.predictor.features_of(images)
-    assert torch.equal(features, features.half().float())
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
+        assert torch.equal(features, opened.method.backbone(images))
+    with torch.no_grad():
+        assert not torch.equal(features, opened.method.backbone(images))
 
 
 @pytest.mark.parametrize(
@@ -176,8 +182,8 @@ def test_tolerances_bound_what_moves_can_do() -> None:
     names = [str(label) for label in range(7)]
     for move in (1e-3, 5e-2):
         before = logits.softmax(1)
-        bound = tolerances(before, labels, move)
-        assert bound["nll"] == move and bound["top1"] < 0.1
+        bound = tolerances(before, labels, Move(move, move))
+        assert bound["nll"] == move and bound["top1"] < 0.15
         metrics = evaluate_predictions(before, labels, names).scalars("a")
         for _ in range(20):
             # half of it before normalisation, so that a log-probability moves by the whole at most
