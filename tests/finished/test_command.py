@@ -16,7 +16,7 @@ from analysis.trained import Trained, open_run
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Device
 from hma_ft.errors import UserError
-from hma_ft.finished_run import OpenOptions
+from hma_ft.open_options import OpenOptions
 from tests.config.test_compose import CONF
 from tests.finished.conftest import SETTINGS, Train, write_images
 

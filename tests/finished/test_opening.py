@@ -12,7 +12,8 @@ from hma_ft.config.schema import Config, Device, Precision, Task
 from hma_ft.engine.metrics import evaluate_predictions
 from hma_ft.engine.repeatability import EXACT, Move, tolerances
 from hma_ft.errors import UserError
-from hma_ft.finished_run import FinishedRun, OpenOptions, _config_in_force
+from hma_ft.finished_run import FinishedRun
+from hma_ft.open_options import OpenOptions, config_in_force
 from hma_ft.tasks.evaluate import evaluate
 from tests.config.test_compose import composed
 from tests.finished.conftest import SETTINGS, Finished, Train, train, write_images
@@ -143,10 +144,10 @@ def test_what_was_compiled_is_compiled_on_the_same_kind_of_device(gpus: list[str
     recorded = Config(task=Task.train)
     recorded.trainer.compile, recorded.trainer.precision = True, Precision.bf16
     env = {"gpus": gpus, "folder": "/"}
-    config = _config_in_force(recorded, env, OpenOptions(), torch.device(device))
+    config = config_in_force(recorded, env, OpenOptions(), torch.device(device))
     assert config.trainer.compile is compiled
     assert config.trainer.precision is Precision.bf16
-    assert not _config_in_force(recorded, env, OpenOptions(compile=False), torch.device(device)).trainer.compile
+    assert not config_in_force(recorded, env, OpenOptions(compile=False), torch.device(device)).trainer.compile
 
 
 def test_features_of_an_evaluation_are_those_of_the_run(tmp_path: Path, pretrained: Path) -> None:
