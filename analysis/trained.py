@@ -6,9 +6,10 @@ from torch import Tensor
 
 from hma_ft.config.schema import Device
 from hma_ft.errors import UserError
-from hma_ft.finished_run import FinishedRun, OpenOptions
+from hma_ft.finished_run import FinishedRun
 from hma_ft.hma import HMAHead
 from hma_ft.hma.attention_map import AttentionMap
+from hma_ft.open_options import OpenOptions
 
 
 class Trained(FinishedRun):

@@ -5,17 +5,14 @@ command decides what can't be the run's any more: the device, the loader's proce
 pretrained weights lie now. To predict takes no data set: what a method reads of training images is in its weights.
 """
 
-import copy
 import dataclasses
 import json
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hma_ft.assembly import (
     build_backbone,
@@ -26,7 +23,7 @@ from hma_ft.assembly import (
     prepare_for_device,
 )
 from hma_ft.config.frozen import load_config
-from hma_ft.config.schema import Config, Device, PictureCaching
+from hma_ft.config.schema import Config
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.description import changed_splits, describe
 from hma_ft.data.splits import Splits, load_splits
@@ -35,34 +32,16 @@ from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.held_images import HELD_IMAGES, HeldImages, held_images
 from hma_ft.engine.predictor import Predictor
 from hma_ft.engine.processes import create_evaluation_accelerator
-from hma_ft.engine.repeatability import arithmetic_here, differences, ran_on_gpu, recorded_arithmetic
+from hma_ft.engine.repeatability import Arithmetic, arithmetic_here, recorded_arithmetic
 from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trained_state
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
+from hma_ft.open_options import OpenOptions, config_in_force, ignored_keys, options_of
 from hma_ft.tracking.record import read_data
 from hma_ft.tracking.result import read_result
 from hma_ft.tracking.status import State, read_status
 
-# Settings of a command that mean something for a finished run, or for the task that opens it.
-_READ = (
-    *("task", "run", "input", "output", "memory", "runs_dir", "tracking", "hydra", "sweep"),
-    *("dataset.root", "model.weights", "trainer.device", "trainer.workers", "trainer.eval_batch_size"),
-)
-
-
 _EARLIER = "an earlier version made it, which did not save what it reads of training images"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenOptions:
-    """What a command decides about a finished run. None: as the run had it."""
-
-    device: Device = Device.auto
-    workers: int = 4  # loader processes
-    dataset_root: str | None = None
-    weights: str | None = None  # file of the pretrained ones
-    eval_batch_size: int | None = None
-    compile: bool = True  # the backbone, if the run did and this is a device of the same kind
 
 
 class FinishedRun:
@@ -93,7 +72,7 @@ class FinishedRun:
         self.result = read_result(directory)
         self.recorded = load_config(directory / "config.yaml")
         self._accelerator = create_evaluation_accelerator(options.device)
-        self.config = _config_in_force(self.recorded, self.env, options, self._accelerator.device)
+        self.config = config_in_force(self.recorded, self.env, options, self._accelerator.device)
         self.method = self._load_method()
         self.transform = create_eval_transform(self.config, self.method.backbone)
         self.predictor = Predictor(self.method, self._accelerator, precision=self.config.trainer.precision)
@@ -122,11 +101,18 @@ class FinishedRun:
     @cached_property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the logits."""
-        names = self.data.get("class_names")
-        if names is None:  # of a run that was made before they were recorded there
+        if "class_names" in self.data:
+            return self.data["class_names"]
+        try:  # where earlier versions recorded them
             with np.load(self.directory / "predictions.npz", allow_pickle=False) as arrays:
-                names = arrays["class_names"].tolist()
-        return names
+                return arrays["class_names"].tolist()
+        except (OSError, ValueError, KeyError):
+            return self.splits.class_names
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images."""
+        return self.data["train"] if "train" in self.data else len(self.splits.train)
 
     @cached_property
     def held_images(self) -> HeldImages:
@@ -176,11 +162,9 @@ class FinishedRun:
         )
 
     @property
-    def arithmetic_differences(self) -> list[str]:
-        """What computes differently here than it did in the run; empty: the same numbers come out."""
-        return differences(
-            recorded_arithmetic(self.recorded, self.env), arithmetic_here(self.config, self._accelerator.device)
-        )
+    def arithmetics(self) -> tuple[Arithmetic, Arithmetic]:
+        """How the run computed, and how it is computed here."""
+        return recorded_arithmetic(self.recorded, self.env), arithmetic_here(self.config, self._accelerator.device)
 
     @property
     def is_main_process(self) -> bool:
@@ -208,22 +192,11 @@ def open_for_command(
     `given` are the keys that the command line names, be it with a default value; `decided` are the OpenOptions that
     the task itself decides.
     """
-    ignored = sorted(key for key in given if not key.startswith(_READ))
-    run = FinishedRun(Path(directory or command.run or ""), dataclasses.replace(_options(command, given), **decided))
-    if ignored:
+    options = dataclasses.replace(options_of(command, given), **decided)
+    run = FinishedRun(Path(directory or command.run or ""), options)
+    if ignored := ignored_keys(given):
         run.note(f"its own settings count, and not the command's {', '.join(ignored)}")
     return run
-
-
-def _options(command: Config, given: frozenset[str]) -> OpenOptions:
-    trainer = command.trainer
-    return OpenOptions(
-        device=trainer.device,
-        workers=trainer.workers,
-        dataset_root=command.dataset.root if "dataset.root" in given else None,
-        weights=command.model.weights if "model.weights" in given else None,
-        eval_batch_size=trainer.eval_batch_size if "trainer.eval_batch_size" in given else None,
-    )
 
 
 def _require_finished(directory: Path) -> None:
@@ -231,32 +204,6 @@ def _require_finished(directory: Path) -> None:
     if status is None or status.state is not State.finished:
         state = "is no run directory" if status is None else f"holds a run that is {status.state}"
         raise UserError(f"run={directory} {state}: give the directory of a finished run")
-
-
-def _config_in_force(recorded: Config, env: dict[str, Any], options: OpenOptions, device: torch.device) -> Config:
-    """The run's configuration with what the command decides, and paths that hold in this working directory."""
-    config = copy.deepcopy(recorded)
-    started_in = Path(env.get("folder", ""))
-    dataset, model, trainer = config.dataset, config.model, config.trainer
-    dataset.root = options.dataset_root or _located(dataset.root, started_in)
-    dataset.download = False  # what has moved would be fetched again
-    dataset.cache = PictureCaching.none  # every image is read once
-    if options.weights is not None:
-        model.weights = options.weights
-    elif model.weights is not None:
-        model.weights = _located(model.weights, started_in)
-    config.runs_dir = _located(config.runs_dir, started_in)
-    trainer.feature_reuse &= Path(config.runs_dir).is_dir()  # a run that was copied elsewhere makes no folders there
-    trainer.compile &= options.compile and (device.type == "cuda") == ran_on_gpu(recorded, env)
-    trainer.device, trainer.workers = options.device, options.workers
-    trainer.eval_batch_size = options.eval_batch_size or trainer.eval_batch_size
-    return config
-
-
-def _located(path: str, started_in: Path) -> str:
-    """A path as it holds here: a relative one was meant in the folder in which the run was started."""
-    there = started_in / Path(path).expanduser()
-    return str(there if there.exists() or not Path(path).exists() else path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

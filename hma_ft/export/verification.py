@@ -23,12 +23,11 @@ def examples(run: FinishedRun) -> Examples:
     """Test images of the run where its data set is at hand, else images that are made up."""
     try:
         test = run.splits.test
+        indices = torch.linspace(0, len(test) - 1, min(NUMBER, len(test))).long().unique().tolist()
+        images, kind = torch.stack([run.transform(test.load(index)) for index in indices]), "test"
     except UserError:
-        images = made_up_images(run.transform.image_size)
-        return Examples(images, f"{len(images)} made-up images")
-    indices = torch.linspace(0, len(test) - 1, min(NUMBER, len(test))).long().unique().tolist()
-    images = torch.stack([run.transform(test.load(index)) for index in indices])
-    return Examples(images, f"{len(images)} test images")
+        images, kind = made_up_images(run.transform.image_size), "made-up"
+    return Examples(images, f"{len(images)} {kind} images")
 
 
 def made_up_images(side: int) -> Tensor:

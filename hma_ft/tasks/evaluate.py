@@ -6,10 +6,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from hma_ft.config.schema import Config
-from hma_ft.engine.repeatability import EXACT, MOVES, tolerances
+from hma_ft.config.schema import Config, Precision
+from hma_ft.engine.repeatability import EXACT, Move, differences, expected_move, tolerances
 from hma_ft.engine.verdict import evaluate_all
-from hma_ft.finished_run import FinishedRun, open_for_command
+from hma_ft.finished_run import open_for_command
 
 
 class Repeated(NamedTuple):
@@ -37,11 +37,11 @@ def evaluate(config: Config, given: frozenset[str] = frozenset()) -> int:
     run = open_for_command(config, given)
     for split in run.changed_splits():
         run.note(f"the {split} images below dataset.root={run.config.dataset.root} are not those of the record")
-    differences = run.arithmetic_differences
+    different = differences(*run.arithmetics)
+    move = expected_move(run.config.trainer.precision, *run.arithmetics)
     repeated, absent = [], []
     for split, suffix, predictions, metrics in evaluate_all(run.evaluator, run.method, run.splits):
-        move = MOVES[run.config.trainer.precision]
-        allowed = tolerances(predictions.probabilities, predictions.labels, move) if differences else {}
+        allowed = tolerances(predictions.probabilities, predictions.labels, move) if different else {}
         for name, value in metrics.scalars(f"{split}{suffix}").items():
             if name in run.result:
                 tolerance = allowed.get(name.rpartition("/")[2], EXACT)
@@ -49,11 +49,12 @@ def evaluate(config: Config, given: frozenset[str] = frozenset()) -> int:
             else:
                 absent.append(name)
     if run.is_main_process:
-        _print(run, repeated, absent, differences)
+        _print(repeated)
+        _explain(run.config.trainer.precision, different, move, absent)
     return 1 if any(metric.differs for metric in repeated) else 0
 
 
-def _print(run: FinishedRun, repeated: list[Repeated], absent: list[str], differences: list[str]) -> None:
+def _print(repeated: list[Repeated]) -> None:
     table = Table("metric", "now", "recorded", "tolerance", "")
     for metric in repeated:
         recorded = math.nan if metric.recorded is None else metric.recorded
@@ -64,13 +65,17 @@ def _print(run: FinishedRun, repeated: list[Repeated], absent: list[str], differ
             f"{metric.tolerance:.1e}",
             "differs" if metric.differs else "",
         )
+    Console().print(table)
+
+
+def _explain(precision: Precision, different: list[str], move: Move, absent: list[str]) -> None:
+    """Say where the tolerance comes from, and what was not compared."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
-    precision = run.config.trainer.precision
-    if differences:
+    if different:
         console.print(
-            f"Computed in another way than the run ({'; '.join(differences)}). In {precision.value} that may move a "
-            f"log-probability by {MOVES[precision]:g}; a tolerance is what so much can change of a metric.",
+            f"Computed in another way than the run ({'; '.join(different)}). Rounding in {precision.value} then moves "
+            f"log-probabilities by {move.mean:g} in the mean and {move.largest:g} at most; the tolerance is what so "
+            "much can change of a metric.",
             markup=False,
         )
     else:

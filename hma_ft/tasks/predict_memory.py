@@ -45,9 +45,7 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identi
         )
     lines = []
     if config.memory_remove is not None:
-        samples = named_samples(
-            Path(config.memory_remove), count=int(run.data["train"]), train=lambda: run.splits.train
-        )
+        samples = named_samples(Path(config.memory_remove), count=run.train_size, train=lambda: run.splits.train)
         for name, memory in memories.items():
             lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
     known = _PictureIds(run.held_images)

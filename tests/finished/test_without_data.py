@@ -16,7 +16,8 @@ from hma_ft.engine import checkpoint
 from hma_ft.engine.state import support_state
 from hma_ft.errors import UserError
 from hma_ft.export.own_layout import load_own_layout
-from hma_ft.finished_run import FinishedRun, OpenOptions
+from hma_ft.finished_run import FinishedRun
+from hma_ft.open_options import OpenOptions
 from hma_ft.serving.mlflow_model import PictureClassifier, _load_pyfunc
 from hma_ft.tasks.export import export
 from hma_ft.tasks.predict import predict
