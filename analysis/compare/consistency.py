@@ -188,12 +188,6 @@ def remarks(cells: Sequence[Cell]) -> list[str]:
         unknown = sum(fact(run) == "unknown" for run in runs)
         if unknown:
             found.append(f"the {name} of {unknown} of {len(runs)} runs is unknown")
-    together = sum(not run.has_costs for run in runs)
-    if together:
-        found.append(
-            f"{together} of {len(runs)} runs were recorded before costs were apart: their times, which depend on which "
-            "run filled the store of features, are left out"
-        )
     return found + _seed_remarks(cells)
 
 

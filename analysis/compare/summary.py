@@ -22,6 +22,10 @@ COSTS = {
     "images_per_s": "time/images_per_s",
     "peak_bytes": "memory/peak_bytes",
 }
+_TIMES = (
+    "From nothing: features, training and evaluation together, whichever run filled the store of features. The start, "
+    "which depends on how a run was launched, is apart. "
+)
 _PEAK = "Peak memory: of the GPU where there is one, else of the process."
 
 
@@ -82,12 +86,19 @@ def cost_table(comparison: Comparison) -> Table:
         Column("peak MiB", lambda row: plain(row["peak_bytes"] / 2**20)),
         Column("device", lambda row: ", ".join(row["devices"]), right=False),
     ]
-    times = (
-        "From nothing: features, training and evaluation together, whichever run filled the store of features. The "
-        "start, which depends on how a run was launched, is apart. "
-    )
-    note = "Means over seeds. " + (times if timed else "") + _PEAK
+    note = f"Means over seeds. {_TIMES if timed else ''}{_before_costs(comparison)}{_PEAK}"
     return Table("cost", "Cost", columns, rows, note)
+
+
+def _before_costs(comparison: Comparison) -> str:
+    runs = [run for cell in comparison.cells for run in cell.runs]
+    together = sum(not run.has_costs for run in runs)
+    if not together:
+        return ""
+    return (
+        f"{together} of {len(runs)} runs were recorded before costs were apart: their times, which depend on which run "
+        "filled the store of features, are left out. "
+    )
 
 
 def _cost_row(cell: Cell) -> Row:

@@ -70,6 +70,7 @@ def test_times_from_before_costs_were_apart_are_not_mixed_in(write_run: WriteRun
     times = ("from nothing s", "features s", "training s", "evaluation s", "start s", "images/s")
     assert [cells["full"][name] for name in times] == ["-"] * 6  # no mean of one seed of two
     assert [cells["head"][name] for name in times] == ["115.0", "100.0", "10.0", "5.0", "3.0", "100"]
+    assert "2 of 3 runs" not in table["note"] and "1 of 3 runs were recorded before costs were apart" in table["note"]
 
 
 def test_a_record_from_before_costs_were_apart_has_no_times(write_run: WriteRun, tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_record_from_before_costs_were_apart_has_no_times(write_run: WriteRun,
         *("data set", "group", "trainable", "all parameters", "peak MiB", "device"),
     ]
     assert rows(found, "cost")["full"]["train_s"] is None and rows(found, "cost")["full"]["wall_s"] is None
-    assert any("2 of 2 runs were recorded before costs were apart" in line for line in found["statements"])
+    assert "2 of 2 runs were recorded before costs were apart" in found["tables"]["cost"]["note"]
 
 
 def test_pairs_by_hand(runs: Path) -> None:
