@@ -54,7 +54,7 @@ class Evaluator:
         self.workers = workers
         self.seed = seed
         self.store = store
-        self.clock = CostClock()  # a run puts its own here
+        self.clock = CostClock()  # which counts features of splits; a run's training counts on it too
         self._fixed: dict[str, LabelledFeatures] = {}
 
     def predict(self, split: str, mode: str) -> Predictions:
