@@ -55,7 +55,8 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
     )
     with accelerator.main_process_first():
         ensure_present(config.dataset)
-        splits = load_splits(config.dataset, index=_content_index(config, accelerator))
+    index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
+    splits = load_splits(config.dataset, index=index)
     method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
     prepare_for_device(method, config.trainer)  # before the stores are opened, which are named by what is in force
     view_store, split_store = feature_stores(config, accelerator, method, splits, autocast=accelerator.autocast())
@@ -75,12 +76,6 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         store=split_store,
     )
     return Parts(splits, method, evaluator, transform, view_store)
-
-
-def _content_index(config: Config, accelerator: Accelerator) -> ContentIndex:
-    """Digests of image files, beside the runs; where they are to be read again, one process does."""
-    verify = config.dataset.verify_content and accelerator.is_main_process
-    return ContentIndex.beside_runs(config.runs_dir, verify=verify)
 
 
 def prepare_for_device(method: Method, config: TrainerConfig) -> None:

@@ -95,13 +95,13 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
 
 
 def _say_if_images_changed(config: Config, directory: Path) -> None:
-    """Say it where a finished run's images are others by now. Only files that changed are read, if there are any."""
+    """Say it where a finished run's images are others by now. Of files, only those that changed are read."""
     index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
     if not config.dataset.on_disk or not index.knows_files:
         return
     try:
         splits = load_splits(replace(config.dataset, cache=PictureCaching.none), index=index)
-    except UserError:  # a record is reported wherever it is, with or without its data set
+    except (UserError, OSError):  # a record is reported wherever it is, with or without its data set
         return
     changed = changed_splits(read_data(directory), splits.description)
     if changed:

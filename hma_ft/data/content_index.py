@@ -61,7 +61,7 @@ class ContentIndex:
         unread = [
             name
             for name in dict.fromkeys(names)
-            if self.verify or name not in remembered or remembered[name].stamp != _stamp(name)
+            if self.verify or name not in remembered or remembered[name].stamp != file_stamp(name)
         ]
         with ThreadPoolExecutor(_THREADS) as pool:
             read = dict(zip(unread, pool.map(_read, unread), strict=True))
@@ -129,22 +129,22 @@ def _read(name: str) -> _Read:
     """Read a file; one that changes meanwhile is read again."""
     digest = ""
     for _ in range(_ATTEMPTS):
-        before = _stamp(name)
+        before = file_stamp(name)
         started = time.time_ns()
         try:
             digest = file_digest(name)
             settled = started - os.stat(name).st_ctime_ns > _SETTLED_NS
         except OSError as error:
             return _Read(bytes_digest(f"unreadable {name} {error.errno}".encode(errors="surrogateescape")), None)
-        if before == _stamp(name):
+        if before == file_stamp(name):
             return _Read(digest, before if settled else None)
     return _Read(digest, None)
 
 
-def _stamp(name: str) -> str | None:
-    """What changes with a file's content, as text: an inode number may exceed SQLite's integers. None: no file."""
+def file_stamp(path: str | Path) -> str | None:
+    """Return what changes with a file's content, as text: an inode may exceed SQLite's integers. None: no file."""
     try:
-        seen = os.stat(name)
+        seen = os.stat(path)
     except OSError:
         return None
     return f"{seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns} {seen.st_ino}"

@@ -26,6 +26,7 @@ def test_what_matters(override: str) -> None:
     [
         *("trainer.workers=0", "trainer.log_every=1", "trainer.feature_reuse=false", "trainer.device=cpu"),
         *("tracking=off", "tracking.uri=sqlite:///x.db", "runs_dir=elsewhere", "fresh=true", "dataset.download=false"),
+        "dataset.verify_content=true",
         *("sweep.name=x", "model.label=mine", "trainer.checkpoint_minutes=1"),
     ],
 )

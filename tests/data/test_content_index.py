@@ -105,7 +105,7 @@ def test_a_replaced_file_is_read_again(file: Path, index: ContentIndex, replace:
 def test_what_no_time_tells_is_found_by_reading_again(
     file: Path, index: ContentIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content_index, "_stamp", lambda name: "the same")  # a file system without times
+    monkeypatch.setattr(content_index, "file_stamp", lambda name: "the same")  # a file system without times
     old = index.digests([file])
     file.write_bytes(NEW)
     assert index.digests([file]) == old

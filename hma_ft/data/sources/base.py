@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.content_index import ContentIndex, file_stamp
 from hma_ft.data.decode import decode
 from hma_ft.data.digests import derived_digest, pixel_digest
 from hma_ft.errors import UserError
@@ -66,10 +66,13 @@ class FileSamples(Samples):
         self.upright = upright
         self._index = ContentIndex()  # which forgets
         self._raw_digests: list[str] | None = None
+        self._stamps: list[str | None] = []
 
     def load(self, index: int) -> Tensor:
-        """Decode the file."""
-        return decode(self.paths[index])
+        """Decode the file. UserError if it has changed since its digest was taken: pixels are kept under that."""
+        image = decode(self.paths[index])
+        self._require_unchanged(index)
+        return image
 
     def key(self, index: int) -> str:
         """The path below the root."""
@@ -83,12 +86,28 @@ class FileSamples(Samples):
     def raw_digests(self) -> list[str]:
         """The files' digests, each file read once at most."""
         if self._raw_digests is None:
+            self._stamps = [
+                file_stamp(path) for path in self.paths
+            ]  # first: a file that changes now is looked at again
             self._raw_digests = self._index.digests(self.paths)
         return self._raw_digests
 
     def use_index(self, index: ContentIndex) -> None:
         """Remember the files' digests there."""
         self._index = index
+
+    def _require_unchanged(self, index: int) -> None:
+        if self._raw_digests is None:
+            return
+        path, stamp = self.paths[index], file_stamp(self.paths[index])
+        if stamp == self._stamps[index]:
+            return
+        if ContentIndex().digests([path]) != [self._raw_digests[index]]:
+            raise UserError(
+                f"{path} has changed since this command began to read the data set: give it again once nobody writes "
+                "there"
+            )
+        self._stamps[index] = stamp  # the same content at another time or place
 
 
 class ArraySamples(Samples):

@@ -131,6 +131,10 @@ def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRu
     [
         ({"data": {"test_digest": "other"}}, "the test split on digits is not the same: test-digits"),
         ({"data": {"val_digest": "other"}}, "the val split on digits is not the same"),
+        (
+            {"data": {"test_content": "0123456789abcdef" * 2}},
+            "the test split (its images, under equal names) on digits is not the same: 0123456789abcdef",
+        ),
         ({"settings": {"trainer.max_steps": 500}}, "trainer.max_steps on digits is not the same: 500"),
         ({"settings": {"model.name": "vit_tiny"}}, "model.name on digits is not the same"),
         ({"settings": {"augment.mixup_alpha": 0.2}}, "augment.mixup_alpha on digits is not the same"),
@@ -143,8 +147,8 @@ def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRu
 def test_refuses_what_should_be_equal(
     tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str], change: dict[str, Any], sign: str
 ) -> None:
-    write_run("head", seed=0, right=20)
-    write_run("full", seed=0, right=20, **change)
+    write_run("head", seed=0, right=20, data={"test_content": "content"})
+    write_run("full", seed=0, right=20, **({"data": {"test_content": "content"}} | change))
     line = refusal(tmp_path, capsys)
     assert sign.split(":")[0] in line and sign.split(": ")[-1] in line and "--force" in line
     statements = compare(tmp_path, "--force")["statements"]
@@ -152,6 +156,13 @@ def test_refuses_what_should_be_equal(
     if "settings" in change:  # what is compared on purpose may differ
         (key,) = change["settings"]
         assert compare(tmp_path, "--by", f"method,{key}")["groups"]
+
+
+def test_the_same_images_under_other_names_are_comparable(tmp_path: Path, write_run: WriteRun) -> None:
+    contents = {f"{split}_content": split for split in ("train", "val", "test")}
+    write_run("head", seed=0, right=20, data=contents)
+    write_run("full", seed=0, right=20, data=contents | {"test_digest": "other names"})
+    assert set(compare(tmp_path)["groups"]) == {"head", "full"}
 
 
 def test_steps_of_a_method_without_any_do_not_matter(tmp_path: Path, write_run: WriteRun) -> None:
