@@ -188,20 +188,7 @@ def remarks(cells: Sequence[Cell]) -> list[str]:
         unknown = sum(fact(run) == "unknown" for run in runs)
         if unknown:
             found.append(f"the {name} of {unknown} of {len(runs)} runs is unknown")
-    stored = [cell.group for cell in cells if any(_reads_stored_features(run) for run in cell.runs)]
-    if stored:
-        found.append(
-            f"training times of {', '.join(dict.fromkeys(stored))} depend on which run filled the store of features; "
-            "trainer.feature_reuse=false measures without it"
-        )
     return found + _seed_remarks(cells)
-
-
-def _reads_stored_features(run: RunData) -> bool:
-    """Whether a run may have read features that an earlier run computed."""
-    fixed = {"method.backbone": "frozen", "method.class_token": "false", "method.tokens.type": "none"}
-    wanted = fixed | {"trainer.feature_reuse": "true"}
-    return run.learns_by_steps and all(run.params.get(key) == value for key, value in wanted.items())
 
 
 def _version(run: RunData, package: str) -> str:

@@ -67,6 +67,15 @@ class RunData:
         """Whether the run was evaluated in this inference mode, rather than having one only."""
         return self.result.get("inference") == mode or f"test_{mode}/top1" in self.result
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether features, training and evaluation were timed apart; before, a time depended on the order of runs."""
+        return isinstance(self.result.get("time/from_nothing_s"), (int, float))
+
+    def cost(self, key: str) -> float:
+        """A number of parameters, bytes or seconds; nan of times that were not kept apart."""
+        return self.figure(key) if self.has_costs or not key.startswith("time/") else float("nan")
+
     def figure(self, key: str) -> float:
         """A number of the result; nan where it is absent or was not finite."""
         value = self.result.get(key)

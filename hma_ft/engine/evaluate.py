@@ -61,7 +61,7 @@ class Evaluator(Predictor):
         self.seed = seed
         self.store = store
         self.final_weights = final_weights
-        self.clock = CostClock()  # a run puts its own here
+        self.clock = CostClock()  # which counts features of splits; a run's training counts on it too
         self._fixed: dict[str, LabelledFeatures] = {}
 
     def predict(self, split: str, mode: str) -> Predictions:

@@ -41,15 +41,15 @@ class Journal:
         self._interval = checkpoint_minutes * 60.0
         self._saved_at = time.monotonic()
         self._wall_before = 0.0
-        self._logged = (0, 0.0)  # step, and seconds of steps, of the row before
+        self._logged_step, self._logged_at = 0, time.monotonic()  # of the row before, or where the steps went on
 
     def log_train(self, state: TrainState, loss: float, *, learning_rate: float) -> None:
         """One row of training figures."""
         if state.first_step_seconds == 0.0:
             state.first_step_seconds = seconds_since_start()
-        steps, seconds = state.step - self._logged[0], state.costs.steps - self._logged[1]
-        self._logged = (state.step, state.costs.steps)
-        speed = steps * self.batch_size / max(seconds, 1e-9)
+        now = time.monotonic()
+        speed = (state.step - self._logged_step) * self.batch_size / max(now - self._logged_at, 1e-9)
+        self._logged_step, self._logged_at = state.step, now
         if self.record is None or self.progress is None:
             return
         row = {"train/loss": loss, "train/lr": learning_rate, "train/images_per_s": speed}
@@ -100,6 +100,7 @@ class Journal:
             if self.sink is not None:  # not before: rows that no checkpoint holds may be taken back
                 self.sink.push()
         self._saved_at = time.monotonic()
+        self._logged_step, self._logged_at = state.step, self._saved_at
 
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is older than `checkpoint_minutes`."""
@@ -115,7 +116,7 @@ class Journal:
             self.record.rewind(state.rows)
             # best weights of steps that will be done again, perhaps with another outcome
             checkpoint.remove_later(self.checkpoints, kind="best", step=state.step)
-        self._logged = (state.step, state.costs.steps)
+        self._logged_step, self._logged_at = state.step, time.monotonic()
         self._wall_before = state.wall_seconds
         return state
 

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from hma_ft.engine.costs import CostClock
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.inputs import StepInput
@@ -33,12 +34,23 @@ def image_steps(first: int) -> Iterator[Sequence[StepInput]]:
 def test_the_seconds_of_a_step_are_those_of_its_features(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path, {}, limit_bytes=10**9)
     method, accelerator = cast(Method, Doubled()), Accelerator(cpu=True)
+    counted = []
     for training in (TRAINING, 0.0):  # the second time the steps are read
-        steps = feature_steps(store, image_steps, method, accelerator, start_step=0, max_steps=3)
+        clock = CostClock()
+        steps = feature_steps(store, image_steps, method, accelerator, clock, start_step=0, max_steps=3)
         for number, (batch,) in enumerate(steps):
             assert torch.equal(batch.inputs, torch.full((2, 4), 2.0 * number))
             time.sleep(training)
+        counted.append(clock.costs.features)
     for number in range(3):
         stored = store.read_step(number)
         assert stored is not None
         assert LOADING <= stored.seconds < TRAINING
+    assert counted[0] == counted[1] >= 3 * LOADING  # what the steps cost, whoever computed them
+
+
+def test_without_a_store_every_step_is_computed_and_counted() -> None:
+    method, accelerator, clock = cast(Method, Doubled()), Accelerator(cpu=True), CostClock()
+    steps = list(feature_steps(None, image_steps, method, accelerator, clock, start_step=1, max_steps=3))
+    assert [float(batch.inputs[0, 0]) for (batch,) in steps] == [2.0, 4.0]
+    assert clock.costs.features >= 2 * LOADING and clock.costs.training == 0.0

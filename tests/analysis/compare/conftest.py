@@ -82,7 +82,8 @@ def write_run(tmp_path: Path) -> WriteRun:
             record.log_metrics(step, {"val/top1": val * (step + 1000) / 2000, "val/nll": 1.0})
         result: dict[str, Any] = {"inference": "alone", "best/step": 1000, "val/top1": val, "memory/peak_bytes": 2**30}
         result |= {"params/trainable": trainable, "params/total": 454_954, "time/train_s": 10.0 + seed}
-        result |= {"time/wall_s": 20.0 + seed, "time/images_per_s": 100.0}
+        result |= {"time/features_s": 100.0, "time/eval_s": 5.0, "time/from_nothing_s": 115.0 + seed}
+        result |= {"time/start_s": 3.0, "time/wall_s": 20.0 + seed, "time/images_per_s": 100.0}
         for mode, mask in {"": right, **(modes or {})}.items():
             suffix = f"_{mode}" if mode else ""
             mask = np.arange(IMAGES) < mask if isinstance(mask, int) else mask

@@ -10,7 +10,6 @@ from analysis.compare.__main__ import main
 from analysis.compare.archive import write_archive
 from analysis.compare.load import load_directories
 from analysis.compare.select import Selection, find_sweep, select
-from hma_ft.config.schema import BackboneTuning
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import Trial, define_sweep
 from tests.analysis.compare.conftest import WriteRun
@@ -171,14 +170,6 @@ def test_steps_of_a_method_without_any_do_not_matter(tmp_path: Path, write_run: 
     write_run("knn", seed=0, right=20, settings={"trainer.max_steps": 500, "optimizer.lr": 7.0})
     found = compare(tmp_path)
     assert summary(found)["knn"]["chosen"] == {} and found["tables"]["cost"]["rows"][1]["trainable"] == 0
-
-
-def test_times_that_the_store_of_features_shortens_are_named(tmp_path: Path, write_run: WriteRun) -> None:
-    write_run("head", seed=0, right=20, settings={"method.backbone": BackboneTuning.frozen})
-    write_run("full", seed=0, right=20)
-    write_run("knn", seed=0, right=20, settings={"method.backbone": BackboneTuning.frozen})
-    (line,) = [text for text in compare(tmp_path)["statements"] if "store of features" in text]
-    assert line.startswith("training times of head depend")
 
 
 def test_weights_are_what_the_file_holds_wherever_it_lies(tmp_path: Path, write_run: WriteRun) -> None:

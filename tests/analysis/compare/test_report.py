@@ -50,6 +50,39 @@ def test_summary_by_hand(runs: Path) -> None:
     assert row["bootstrap_low"] >= 30 / 40 and row["bootstrap_high"] <= 34 / 40
     row = rows(compare(runs), "cost")["full"]
     assert (row["trainable"], row["train_s"], row["wall_s"], row["peak_bytes"]) == (454_954, 11.0, 21.0, 2**30)
+    assert (row["from_nothing_s"], row["features_s"], row["eval_s"], row["start_s"]) == (116.0, 100.0, 5.0, 3.0)
+
+
+def as_before_costs_were_apart(directory: Path) -> None:
+    result = json.loads((directory / "result.json").read_text())
+    for key in ("features_s", "eval_s", "start_s", "from_nothing_s"):
+        del result[f"time/{key}"]
+    (directory / "result.json").write_text(json.dumps(result))
+
+
+def test_times_from_before_costs_were_apart_are_not_mixed_in(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("head", seed=0, right=10)
+    for seed in range(2):
+        directory = write_run("full", seed=seed, right=20)
+    as_before_costs_were_apart(directory)
+    table = compare(tmp_path / "runs")["tables"]["cost"]
+    cells = {line[1]: dict(zip(table["text"]["head"], line, strict=True)) for line in table["text"]["cells"]}
+    times = ("from nothing s", "features s", "training s", "evaluation s", "start s", "images/s")
+    assert [cells["full"][name] for name in times] == ["-"] * 6  # no mean of one seed of two
+    assert [cells["head"][name] for name in times] == ["115.0", "100.0", "10.0", "5.0", "3.0", "100"]
+    assert "2 of 3 runs" not in table["note"] and "1 of 3 runs were recorded before costs were apart" in table["note"]
+
+
+def test_a_record_from_before_costs_were_apart_has_no_times(write_run: WriteRun, tmp_path: Path) -> None:
+    """Of two runs one had filled the store; their ranking would be that of the order they ran in."""
+    for method in ("head", "full"):
+        as_before_costs_were_apart(write_run(method, seed=0, right=10))
+    found = compare(tmp_path / "runs")
+    assert found["tables"]["cost"]["text"]["head"] == [
+        *("data set", "group", "trainable", "all parameters", "peak MiB", "device"),
+    ]
+    assert rows(found, "cost")["full"]["train_s"] is None and rows(found, "cost")["full"]["wall_s"] is None
+    assert "2 of 2 runs were recorded before costs were apart" in found["tables"]["cost"]["note"]
 
 
 def test_pairs_by_hand(runs: Path) -> None:
