@@ -8,18 +8,21 @@ from functools import partial
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from hma_ft.config.checks import check, needs_timm
 from hma_ft.config.frozen import typed
+from hma_ft.config.given import given_keys
 from hma_ft.config.help import help_text
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
 from hma_ft.errors import Interrupted, UserError
 
 HERE = Path(__file__).resolve().parent
+OPEN_A_RUN = (Task.evaluate, Task.predict, Task.export, Task.sync)
 FURTHER_GROUPS = {"sweep": HERE / "sweeps"}
 
 
@@ -27,7 +30,7 @@ FURTHER_GROUPS = {"sweep": HERE / "sweeps"}
 def main(cfg: DictConfig) -> float | None:
     """One job. What the user can mend ends the program here: Hydra would print more than the message."""
     try:
-        return run_task(typed(cfg))
+        return run_task(typed(cfg), given_keys(HydraConfig.get().overrides.task))
     except OmegaConfBaseException as error:
         sys.exit(_complain(_mistakes(error)))
     except UserError as error:
@@ -37,8 +40,11 @@ def main(cfg: DictConfig) -> float | None:
         sys.exit(128 + error.signum)
 
 
-def run_task(config: Config) -> float | None:
-    """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper."""
+def run_task(config: Config, given: frozenset[str]) -> float | None:
+    """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper.
+
+    `given` are the settings that the command line names: for a finished run they count, and defaults don't.
+    """
     problems = problems_of(config)
     if problems:
         raise UserError("\n".join(problems))
@@ -46,8 +52,8 @@ def run_task(config: Config) -> float | None:
         from hma_ft.experiment import run  # torch comes with it
 
         return run(config).val_top1
-    task = importlib.import_module(f"hma_ft.tasks.{config.task.value}")
-    code = getattr(task, config.task.value)(config)
+    task = getattr(importlib.import_module(f"hma_ft.tasks.{config.task.value}"), config.task.value)
+    code = task(config, given) if config.task in OPEN_A_RUN else task(config)
     if code:
         sys.exit(code)
     return None

@@ -64,10 +64,13 @@ def train_and_test(
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    journal.keep_support(parts.method, parts.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
-        write_mlflow_model(directory, parts, config)
+        write_mlflow_model(
+            directory, parts.method, config, transform=parts.eval_transform, class_names=parts.splits.class_names
+        )
 
 
 def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig) -> None:
@@ -84,7 +87,7 @@ def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig
     if problem[0] is not None:
         raise UserError(problem[0])
     if record is not None:
-        record.write_data(splits.description)
+        record.write_data(splits.description | {"class_names": splits.class_names})
         for note in splits.notes:
             print(f"data: {note}", flush=True)
         shared = in_one_line(splits.equal_images, {name: len(samples) for name, samples in splits.by_name.items()})

@@ -68,7 +68,7 @@ def block_attention(backbone: Backbone, images: Tensor) -> list[Tensor]:
                     "timm's plain attention (vit_*, deit_*)"
                 )
             stack.callback(module.register_forward_hook(record).remove)
-        backbone(images)
+        backbone.forward(images)  # not what was compiled of it, which passes over the hooks
     return seen
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import psutil
 
+from hma_ft.data.sources.base import Samples
 from hma_ft.engine import checkpoint
+from hma_ft.engine.held_images import HELD_IMAGES, held_images
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics
-from hma_ft.engine.state import FROZEN_DIGEST, trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, support_state, trained_state
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.tracking.console import Progress
@@ -70,6 +72,20 @@ class Journal:
         state = {"format": FORMAT, "method": trained_state(method, inference_only=True)}
         state[FROZEN_DIGEST] = frozen_digest
         return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
+
+    def keep_support(self, method: Method, train: Samples, step: int) -> None:
+        """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large.
+
+        These are the contents of the support banks, and by which digests the images that any memory holds are
+        recognised.
+        """
+        if self.record is None:
+            return
+        state, held = support_state(method), held_images(method, train)
+        if state or len(held.ids):
+            content = {"format": FORMAT, "method": state, HELD_IMAGES: held._asdict()}
+            checkpoint.save(self.checkpoints, content, kind="support", step=step)
+            checkpoint.prune(self.checkpoints, kind="support", keep=1)
 
     def checkpoint(self, learner: Learner, state: TrainState) -> None:
         """Save everything that the next step depends on."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from hma_ft.config.schema import Config, TokenType
+from hma_ft.config.schema import Config, Precision, TokenType
 from hma_ft.data.conditions import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
@@ -22,7 +22,7 @@ class Exported(NamedTuple):
 
     timm_difference: float | None  # largest difference of plain timm's logits; None: not in timm's layout
     onnx: dict[str, tuple[str, float]]  # inference mode: file, largest difference of onnxruntime's logits
-    pictures: int  # that the differences were measured on
+    checked_on: str  # what the differences were measured on
     preparation: dict[str, Any]
     class_names: list[str]
     holds_training_features: bool  # real memory, support set, neighbours
@@ -86,7 +86,7 @@ def _use(exported: Exported) -> str:
             "`model.safetensors` and `config.json` are in timm's layout; plain timm loads them:\n\n```python\n"
             'model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()\n'
             "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n```\n\n"
-            f"On {exported.pictures} test pictures its logits differ from the run's by at most "
+            f"On {exported.checked_on} its logits differ from the run's by at most "
             f"{exported.timm_difference:.1e}."
         )
     else:
@@ -107,7 +107,7 @@ def _use(exported: Exported) -> str:
             f"{prepared['centre_crop']}, {prepared['centre_crop']}], any batch; output `logits`, float32 "
             f"[batch, {len(exported.class_names)}]. Normalisation is inside, class names are in the metadata.",
             "",
-            f"| file | inference | largest difference of logits to PyTorch, {exported.pictures} test pictures |",
+            f"| file | inference | largest difference of logits to PyTorch, {exported.checked_on} |",
             "|---|---|---|",
             *rows,
             "",
@@ -193,6 +193,9 @@ def _limits(record: Record, exported: Exported) -> list[str]:
         f"One run with one seed ({record.config.seed}): whether the method is better than another takes several seeds.",
         f"Probabilities are not recalibrated; the expected calibration error is {record.result['test/ece']:.4f}.",
     ]
+    precision = record.config.trainer.precision
+    if precision is not Precision.fp32:
+        limits.append(f"The run computed in {precision.value}; these files compute in fp32, so the last digits differ.")
     shared = [f"{n} in {split}" for split in ("train", "val") if (n := record.data.get(f"test_in_{split}"))]
     if shared:
         limits.append(f"Of the {record.data['test']} test images some are also {' and '.join(shared)}, byte for byte.")

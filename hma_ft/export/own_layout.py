@@ -6,12 +6,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save
 
 import hma_ft
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, MethodConfig, ModelConfig
+from hma_ft.config.schema import Config, MethodConfig, ModelConfig, Precision
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.errors import UserError
@@ -47,6 +48,8 @@ def write_own_layout(
         "inference": method.inference_modes()[0],
         "image_size": transform.image_size,
         "soft_labels": uses_soft_labels(config.augment),
+        "precision": config.trainer.precision.name,
+        "channels_last": config.trainer.channels_last,
         "preparation": preparation(method.backbone, transform),
         "model": plain(dataclasses.asdict(config.model)) | {"pretrained": False, "weights": None},
         "method": plain(dataclasses.asdict(config.method)),
@@ -76,6 +79,8 @@ def load_own_layout(folder: Path) -> Loaded:
     missing = [name for name in missing if not name.startswith(method.training_only)]
     if missing or unexpected:
         raise UserError(f"{folder}/model.safetensors lacks {missing} and has {unexpected} too many: export it again")
+    if content.get("channels_last", False):
+        method.backbone.to(memory_format=torch.channels_last)
     prepared = content["preparation"]
     transform = EvalTransform(
         content["image_size"],
@@ -84,6 +89,12 @@ def load_own_layout(folder: Path) -> Loaded:
         upright=prepared.get("exif_orientation", False),  # exports of earlier versions ignore it
     )
     return Loaded(method.eval(), transform, names)
+
+
+def recorded_precision(folder: Path) -> Precision:
+    """The precision in which the exported run was evaluated; earlier versions did not record it and used fp32."""
+    content = json.loads((folder / "config.json").read_text())
+    return Precision[content.get("precision", Precision.fp32.name)]
 
 
 def _typed(schema: type, values: dict[str, Any]) -> Any:

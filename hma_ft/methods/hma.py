@@ -82,6 +82,10 @@ class HMA(Method):
         finally:
             self.head.inference = before
 
+    def support_bank(self, mode: str) -> FeatureBank | None:
+        """The head's, in mode `support`."""
+        return self.head.support if Inference(mode) is Inference.support else None
+
     def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """The support set: class-balanced, a pure function of the training labels."""
         if not self.config.datapoints or Inference(mode) is not Inference.support:

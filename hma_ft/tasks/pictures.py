@@ -11,6 +11,8 @@ from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.hma.real_memory import NO_ID
 
+Identify = Callable[[Path, Tensor], int]  # the id of an image file, decoded uint8 [3, H, W]
+
 
 class PictureBatch(NamedTuple):
     """Pictures that could be read, and the messages of those that couldn't."""
@@ -21,8 +23,8 @@ class PictureBatch(NamedTuple):
     failed: list[str]
 
 
-def no_id(picture: Tensor) -> int:
-    """Of a picture that is taken for none of the training images."""
+def no_id(path: Path, image: Tensor) -> int:
+    """Take an image for none of the training images."""
     return NO_ID
 
 
@@ -31,9 +33,9 @@ def read_batches(
     transform: EvalTransform,
     *,
     size: int,
-    identify: Callable[[Tensor], int] = no_id,
+    identify: Identify = no_id,
 ) -> Iterator[PictureBatch]:
-    """Pictures in batches; `identify` gives the id of a decoded picture uint8 [3, H, W]."""
+    """Pictures in batches, each with the id that `identify` gives it."""
     for start in range(0, len(paths), size):
         batch = PictureBatch([], [], [], [])
         for path in paths[start : start + size]:
@@ -44,5 +46,5 @@ def read_batches(
                 continue
             batch.paths.append(path)
             batch.images.append(transform(picture))
-            batch.ids.append(identify(picture))
+            batch.ids.append(identify(path, picture))
         yield batch

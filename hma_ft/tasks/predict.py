@@ -10,11 +10,11 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from hma_ft.assembly import Parts, restore
 from hma_ft.config.schema import Config
 from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
-from hma_ft.engine.processes import create_accelerator
+from hma_ft.engine.predictor import Predictor
 from hma_ft.errors import UserError
+from hma_ft.finished_run import open_for_command
 from hma_ft.hma.real_memory import NO_ID
 from hma_ft.names import printable
 from hma_ft.tasks.pictures import PictureBatch, read_batches
@@ -23,8 +23,10 @@ from hma_ft.tasks.predict_memory import change_memories
 TOP = 5
 
 
-def predict(config: Config) -> int:
+def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     """Write file, class, probability and the top 5 of every picture under `input`, in the headline inference mode.
+
+    The run's data set is not needed.
 
     Pictures that can't be read are skipped and named; returns 1 if none could be read.
     """
@@ -34,22 +36,22 @@ def predict(config: Config) -> int:
     if not paths:
         found = "".join(f"; {line}" for line in left_out.in_words())
         raise UserError(f"input={printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))}){found}")
-    _, parts = restore(config, create_accelerator(config.trainer))
+    run = open_for_command(config, given)
     output, console = Path(config.output or "predictions.csv"), Console()
-    mode = parts.method.inference_modes()[0]
-    parts.evaluator.prepare_inference(mode)
-    identify, changes = change_memories(config, parts, mode)
+    mode = run.modes[0]
+    run.prepare_inference(mode)
+    identify, changes = change_memories(config, run, mode)
     for line in [*left_out.in_words(), *changes]:
         console.print(line, markup=False, soft_wrap=True)
     done, unreadable = 0, []
-    with output.open("w", newline="") as file, parts.method.eval().inference(mode):
+    with output.open("w", newline="") as file, run.method.inference(mode):
         writer = csv.writer(file)
         writer.writerow(["file", "class", "probability", *(f"top{rank}" for rank in range(1, TOP + 1))])
-        size = config.trainer.eval_batch_size
-        for batch in read_batches(paths, parts.eval_transform, size=size, identify=identify):
+        size = run.config.trainer.eval_batch_size
+        for batch in read_batches(paths, run.transform, size=size, identify=identify):
             unreadable += batch.failed
-            for name, row in zip(batch.paths, _probabilities(parts, batch), strict=True):
-                writer.writerow([printable(name.relative_to(folder)), *_described(row, parts.splits.class_names)])
+            for name, row in zip(batch.paths, _probabilities(run.predictor, batch), strict=True):
+                writer.writerow([printable(name.relative_to(folder)), *_described(row, run.class_names)])
                 done += 1
     for problem in unreadable:
         console.print(f"skipped: {problem}", markup=False, soft_wrap=True)
@@ -57,13 +59,13 @@ def predict(config: Config) -> int:
     return 0 if done else 1
 
 
-def _probabilities(parts: Parts, batch: PictureBatch) -> Tensor:
+def _probabilities(predictor: Predictor, batch: PictureBatch) -> Tensor:
     """Class probabilities [B, C]."""
     if not batch.images:
-        return torch.empty(0, parts.method.num_classes)
-    features = parts.evaluator.features_of(torch.stack(batch.images))
+        return torch.empty(0, predictor.method.num_classes)
+    features = predictor.features_of(torch.stack(batch.images))
     ids = torch.tensor(batch.ids, device=features.device)
-    return parts.evaluator.classify(features, None if bool((ids == NO_ID).all()) else ids)
+    return predictor.classify(features, None if bool((ids == NO_ID).all()) else ids)
 
 
 def _described(probabilities: Tensor, class_names: list[str]) -> list[str]:

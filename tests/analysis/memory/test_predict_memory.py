@@ -57,8 +57,8 @@ def probabilities(folder: Path) -> list[float]:
 
 
 def features(trained: Trained, folder: Path) -> Tensor:
-    images = [trained.parts.eval_transform(decode(path)) for path in sorted(folder.glob("*.png"))]
-    return trained.parts.evaluator.features_of(torch.stack(images))
+    images = [trained.transform(decode(path)) for path in sorted(folder.glob("*.png"))]
+    return trained.predictor.features_of(torch.stack(images))
 
 
 @pytest.mark.slow
@@ -140,11 +140,11 @@ def test_names_and_ids_of_samples(tmp_path: Path) -> None:
     samples = FileSamples(files, [0, 0, 1], ["a", "b"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_text("2.jpg  # by name\nb/1.jpg\n0\n0\n")
-    assert named_samples(listing, samples).tolist() == [0, 1, 2]
+    assert named_samples(listing, count=3, train=lambda: samples).tolist() == [0, 1, 2]
     for line, problem in (("1.jpg", "names several"), ("9.jpg", "is no sample"), ("3", "is no sample")):
         listing.write_text(f"\n{line}\n")
         with pytest.raises(UserError, match=f"line 2: {line} {problem}"):
-            named_samples(listing, samples)
+            named_samples(listing, count=3, train=lambda: samples)
 
 
 def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
