@@ -72,9 +72,8 @@ def named_samples(path: Path, *, count: int, train: Callable[[], Samples]) -> Te
     of training samples; `train` finds them, and is called only where a file is named.
     """
     lines = [line.strip() for line in path.read_text(errors="backslashreplace").splitlines()]
-    named = [text for text in map(_without_comment, lines) if text and not text.isdecimal()]
     keys: dict[str, int] = {}
-    if named:
+    if any(text and not text.isdecimal() for text in map(_without_comment, lines)):
         samples = train()
         keys = {samples.key(index): index for index in range(len(samples))}
     names = Counter(Path(key).name for key in keys)

@@ -107,8 +107,8 @@ class FileSamples(Samples):
             return
         if ContentIndex().digests([path]) != [self._raw_digests[index]]:
             raise UserError(
-                f"{printable(path)} has changed since this command began to read the data set: give it again once nobody "
-                "writes there"
+                f"{printable(path)} has changed since this command began to read the data set: give it again once "
+                "nobody writes there"
             )
         self._stamps[index] = stamp  # the same content at another time or place
 
