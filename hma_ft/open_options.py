@@ -14,7 +14,14 @@ from hma_ft.engine.repeatability import ran_on_gpu
 # Settings of a command that mean something for a finished run, or for the task that opens it.
 _READ = (
     *("task", "run", "input", "output", "memory", "runs_dir", "tracking", "hydra", "sweep"),
-    *("dataset.root", "model.weights", "trainer.device", "trainer.workers", "trainer.eval_batch_size"),
+    *(
+        "dataset.root",
+        "model.weights",
+        "trainer.device",
+        "trainer.workers",
+        "trainer.eval_batch_size",
+        "trainer.compile",
+    ),
 )
 
 
@@ -27,7 +34,7 @@ class OpenOptions:
     dataset_root: str | None = None
     weights: str | None = None  # file of the pretrained ones
     eval_batch_size: int | None = None
-    compile: bool = True  # the backbone, if the run did and this is a device of the same kind
+    compile: bool = True  # the backbone, if the run did and this is a device of the same kind; false: in no case
 
 
 def options_of(command: Config, given: frozenset[str]) -> OpenOptions:
@@ -39,6 +46,7 @@ def options_of(command: Config, given: frozenset[str]) -> OpenOptions:
         dataset_root=command.dataset.root if "dataset.root" in given else None,
         weights=command.model.weights if "model.weights" in given else None,
         eval_batch_size=trainer.eval_batch_size if "trainer.eval_batch_size" in given else None,
+        compile=trainer.compile or "trainer.compile" not in given,
     )
 
 

@@ -13,7 +13,7 @@ from hma_ft.engine.metrics import evaluate_predictions
 from hma_ft.engine.repeatability import EXACT, Move, tolerances
 from hma_ft.errors import UserError
 from hma_ft.finished_run import FinishedRun
-from hma_ft.open_options import OpenOptions, config_in_force
+from hma_ft.open_options import OpenOptions, config_in_force, options_of
 from hma_ft.tasks.evaluate import evaluate
 from tests.config.test_compose import composed
 from tests.finished.conftest import SETTINGS, Finished, Train, train, write_images
@@ -166,6 +166,13 @@ def test_features_of_an_evaluation_are_those_of_the_run(tmp_path: Path, pretrain
         for store in ("true", "false")
     )
     np.testing.assert_array_equal(found, expected)
+
+
+def test_settings_that_a_command_names() -> None:
+    command = Config()
+    assert options_of(command, frozenset()) == OpenOptions()
+    named = frozenset({"dataset.root", "model.weights", "trainer.eval_batch_size", "trainer.compile"})
+    assert options_of(command, named) == OpenOptions(dataset_root="data", eval_batch_size=128, compile=False)
 
 
 def test_given_keys() -> None:
