@@ -60,7 +60,7 @@ def decode_content(content: bytes, *, upright: bool = False) -> Tensor:
         except RuntimeError:
             pass  # CMYK and other rare kinds, which pillow knows
         else:
-            return turned_upright(pixels, _orientation(content)) if upright and header.has_metadata else pixels
+            return turned_upright(pixels, stored_orientation(content)) if upright else pixels
     return _decode_by_pillow(content, upright)
 
 
@@ -85,11 +85,15 @@ def open_image(content: bytes) -> Image.Image:
         return Image.open(BytesIO(content))
 
 
-def _orientation(content: bytes) -> int:
+def stored_orientation(content: bytes) -> int:
+    """EXIF orientation of an image file, 1 to 8; 1 where it has none, or can't be opened."""
+    header = read_jpeg_header(content) if content.startswith(START) else None
+    if header is not None and not header.has_metadata:
+        return UPRIGHT
     try:
         with open_image(content) as image:
             return exif_orientation(image)
-    except Exception:  # its pixels were decoded: whatever pillow dislikes is metadata
+    except Exception:  # whoever decodes the pixels will tell, unless it is the metadata that pillow dislikes
         return UPRIGHT
 
 

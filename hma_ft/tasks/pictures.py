@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hma_ft.data.decode import decode
+from hma_ft.data.decode import decode, stored_orientation
+from hma_ft.data.orientation import UPRIGHT
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.hma.real_memory import NO_ID
@@ -21,6 +22,7 @@ class PictureBatch(NamedTuple):
     images: list[Tensor]  # transformed
     ids: list[int]
     failed: list[str]
+    lying: list[Path]  # of those that were read, the ones whose EXIF orientation was not followed
 
 
 def no_id(path: Path, image: Tensor) -> int:
@@ -37,7 +39,7 @@ def read_batches(
 ) -> Iterator[PictureBatch]:
     """Pictures in batches, each with the id that `identify` gives it."""
     for start in range(0, len(paths), size):
-        batch = PictureBatch([], [], [], [])
+        batch = PictureBatch([], [], [], [], [])
         for path in paths[start : start + size]:
             try:
                 picture = decode(path, upright=transform.upright)
@@ -47,4 +49,6 @@ def read_batches(
             batch.paths.append(path)
             batch.images.append(transform(picture))
             batch.ids.append(identify(path, picture))
+            if not transform.upright and stored_orientation(path.read_bytes()) != UPRIGHT:
+                batch.lying.append(path)
         yield batch

@@ -16,7 +16,7 @@ from hma_ft.engine.predictor import Predictor
 from hma_ft.errors import UserError
 from hma_ft.finished_run import open_for_command
 from hma_ft.hma.real_memory import NO_ID
-from hma_ft.names import printable
+from hma_ft.names import counted, printable
 from hma_ft.tasks.pictures import PictureBatch, read_batches
 from hma_ft.tasks.predict_memory import change_memories
 
@@ -43,16 +43,24 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     identify, changes = change_memories(config, run, mode)
     for line in [*left_out.in_words(), *changes]:
         console.print(line, markup=False, soft_wrap=True)
-    done, unreadable = 0, []
+    done, unreadable, lying = 0, [], list[Path]()
     with output.open("w", newline="") as file, run.method.inference(mode):
         writer = csv.writer(file)
         writer.writerow(["file", "class", "probability", *(f"top{rank}" for rank in range(1, TOP + 1))])
         size = run.config.trainer.eval_batch_size
         for batch in read_batches(paths, run.transform, size=size, identify=identify):
             unreadable += batch.failed
+            lying += batch.lying
             for name, row in zip(batch.paths, _probabilities(run.predictor, batch), strict=True):
                 writer.writerow([printable(name.relative_to(folder)), *_described(row, run.class_names)])
                 done += 1
+    if lying:
+        console.print(
+            f"{counted(len(lying), 'image')} read as stored, though an EXIF orientation says otherwise (such as "
+            f"{printable(lying[0])}): this run was trained with dataset.exif_orientation=false",
+            markup=False,
+            soft_wrap=True,
+        )
     for problem in unreadable:
         console.print(f"skipped: {problem}", markup=False, soft_wrap=True)
     console.print(f"{done} pictures classified into {output}, {len(unreadable)} skipped", markup=False)
