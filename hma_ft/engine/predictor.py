@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hma_ft.config.schema import Precision
-from hma_ft.engine.precision import autocast
+from hma_ft.engine.autocast import autocast
 from hma_ft.methods.base import Method
 
 

@@ -18,7 +18,7 @@ import torch
 from hma_ft.config.schema import Config, Precision
 from hma_ft.data.decode import UndecodableError, decode_content
 from hma_ft.data.transforms import EvalTransform
-from hma_ft.engine.precision import autocast
+from hma_ft.engine.autocast import autocast
 from hma_ft.errors import UserError
 from hma_ft.export.own_layout import Loaded, load_own_layout, recorded_precision, write_own_layout
 from hma_ft.methods.base import Method
