@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
+from hma_ft.config.reads import as_read
 from hma_ft.config.schema import Config, PictureCaching, TrackingConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.description import changed_splits
@@ -41,8 +42,9 @@ class Summary(NamedTuple):
 
 def run(config: Config) -> Summary:
     """Train, evaluate and record; continue a run that was cut off; only report one that is finished."""
-    directory = run_directory(config)
     accelerator = create_accelerator(config.trainer, mixes_pairs=mixes_images(config.augment))
+    config = as_read(config)  # not before: the processes share the batch that was asked for
+    directory = run_directory(config)
     main = accelerator.is_main_process
     with stop_on_signals() as stop, refusals_explained(directory), RunLock(directory) if main else nullcontext():
         if main and config.fresh:

@@ -195,11 +195,14 @@ def test_workers_and_stored_features_change_no_bit(method: str, run_py: RunPy, t
     assert np.array_equal(outcomes[0], outcomes[2])
 
 
+ACCUMULATION = ["trainer.grad_accumulation=2", "method.hma.train_context=alone"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ["trainer.precision=bf16", "trainer.compile=true", "trainer.channels_last=true"],
-        ["trainer.grad_accumulation=2", "trainer.clip_grad_norm=1.0", "trainer.ema_decay=0.9"],
+        [*ACCUMULATION, "trainer.clip_grad_norm=1.0", "trainer.ema_decay=0.9"],
         ["trainer.grad_checkpointing=true", "optimizer.layer_decay=0.75", "scheduler=constant"],
     ],
     ids=lambda options: options[0].removeprefix("trainer."),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,11 +10,15 @@ from analysis.compare.groups import Cell
 from analysis.compare.records import RunData
 from analysis.compare.select import natural
 from hma_ft.config.fingerprint import LEFT_OUT
+from hma_ft.config.reads import TRAINING
+from hma_ft.config.schema import Reads
 
 _LISTED = 4  # values that a statement names
 # Settings that must be equal on one data set, beside the facts below.
-EQUAL_KEYS = ("model.name", "model.weights", "model.pretrained", "model.drop_path_rate", "augment", "dataset")
-EQUAL_STEPS = ("trainer.max_steps", "trainer.batch_size")
+EQUAL_KEYS = (
+    *("model.name", "model.weights", "model.pretrained", "model.drop_path_rate", "augment", "dataset"),
+    *("trainer.max_steps", "trainer.batch_size"),
+)
 _SPLIT_SEED = "dataset.split_seed"
 _NO_SETTING = ("dataset.root", "dataset.download")
 
@@ -36,15 +40,33 @@ def differences(cells: Sequence[Cell]) -> list[Difference]:
         values: dict[str, list[str]] = {}
         for cell in cells:
             mine = values.setdefault(cell.group, [])
-            mine += [v for v in _values(cell.everything, key) if v not in mine]
+            mine += [v for v in _values(_readers(cell.everything, key), key) if v not in mine]
         if len({value for group in values.values() for value in group}) > 1:
-            found.append(Difference(key, {group: sorted(mine, key=natural) for group, mine in values.items()}))
+            found.append(Difference(key, {group: sorted(mine, key=natural) for group, mine in values.items() if mine}))
     return found
 
 
 def counts(key: str) -> bool:
     """Whether a setting can change a result; what hma_ft.config.fingerprint leaves out can't."""
-    return key != "seed" and not any(key == left or key.startswith(f"{left}.") for left in LEFT_OUT)
+    return key != "seed" and not _within(key, LEFT_OUT)
+
+
+def reads(run: RunData, key: str) -> bool:
+    """Whether a run reads a setting, by what its method declares; of an older record, by whether it took steps."""
+    declared = run.params.get("method.reads")
+    if _within(key, TRAINING):
+        return run.learns_by_steps if declared is None else Reads.training.value in declared
+    if _within(key, ("method.hma",)):
+        return declared is None or Reads.hma.value in declared
+    return True
+
+
+def _within(key: str, groups: Iterable[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _readers(runs: Sequence[RunData], key: str) -> list[RunData]:
+    return [run for run in runs if reads(run, key)]
 
 
 def _values(runs: Sequence[RunData], key: str) -> list[str]:
@@ -88,7 +110,7 @@ def splits_follow_seeds(runs: Sequence[RunData]) -> bool:
 def _mixed(cell: Cell, free: set[str]) -> list[str]:
     """Settings that differ within one group, so that its mean would be of different things."""
     keys = {key for run in cell.everything for key in run.params if counts(key)} - free
-    values = {key: _values(cell.everything, key) for key in sorted(keys)}
+    values = {key: _values(_readers(cell.everything, key), key) for key in sorted(keys)}
     mixed = [f"{key}={_listed(found)}" for key, found in values.items() if len(found) > 1]
     if mixed:
         advice = "group with --by or choose with --where"
@@ -112,15 +134,12 @@ def _facts(runs: Sequence[RunData], free: set[str]) -> list[tuple[str, Callable[
                 facts += _split_facts(split, f"the {split} split of seed {seed}", same_seed)
         else:
             facts += _split_facts(split, f"the {split} split", runs)
-    learning = [run for run in runs if run.learns_by_steps]
     keys = sorted({key for run in runs for key in run.params})
     for key in keys:
         if key in free or key in _NO_SETTING or not counts(key):
             continue
-        if any(key == equal or key.startswith(f"{equal}.") for equal in EQUAL_KEYS):
-            facts.append((key, partial(_setting, key), runs))
-        elif key in EQUAL_STEPS:
-            facts.append((key, partial(_setting, key), learning))
+        if _within(key, EQUAL_KEYS):
+            facts.append((key, partial(_setting, key), _readers(runs, key)))
     return facts
 
 

@@ -13,6 +13,7 @@ POLICIES = ("randaugment", "trivialaugment")
 JUDGED_BY_TIMM = (
     *("model.name", "model.options", "model.image_size", "augment.image_size"),
     *("method.target", "method.class_token", "method.tokens", "method.hma.heads", "method.hma.label_width"),
+    *("method.reads", "trainer.grad_accumulation"),
 )
 
 

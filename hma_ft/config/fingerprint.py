@@ -1,16 +1,22 @@
-"""The identity of a run: a hash over the configuration that can change its result."""
+"""The identity of a run: a hash over the configuration that can change its result.
+
+Old runs keep their fingerprints when settings are added (`ADDED_LATER`) and when a setting comes to mean something else
+(`CHANGED`), unless they use it.
+"""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hma_ft.config.schema import Config
+from hma_ft.config.reads import as_read
+from hma_ft.config.schema import Config, Precision
 
-VERSION = 1  # raise it when the meaning of a setting changes
+VERSION = 1  # to raise it would take all old runs their fingerprints: CHANGED takes them from those concerned
 
 # What changes where or how a run is done, and not what comes out.
 LEFT_OUT = {
@@ -34,6 +40,7 @@ LEFT_OUT = {
     "model.label",
     "model.image_size",  # augment.image_size counts
     "method.recipe",  # its values reach optimizer, scheduler and trainer
+    "method.reads",  # what is not read counts with its default
     "trainer.workers",
     "trainer.device",
     "trainer.log_every",
@@ -56,13 +63,61 @@ ADDED_LATER: dict[str, Any] = {
 }
 
 
+class Change(NamedTuple):
+    """What a setting has come to mean since version 1, for the runs to which it makes a difference."""
+
+    key: str  # no setting has this name; its value is hashed beside the settings
+    value: str
+    when: Callable[[Config], bool]
+
+
+def _target_is(config: Config, *class_names: str) -> bool:
+    return config.method.target.rpartition(".")[2] in class_names
+
+
+def _maps_pictures(config: Config) -> bool:
+    augment = config.augment
+    return bool(
+        augment.affine_degrees or augment.affine_translate or augment.affine_scale or augment.policy is not None
+    )
+
+
+def _decays_embeddings(config: Config) -> bool:
+    hma = config.method.hma
+    augmented = hma.real.size > 0 or hma.synthetic.slots > 0 or hma.datapoints
+    return config.optimizer.weight_decay > 0 and augmented and _target_is(config, "HMA")
+
+
+CHANGED = (
+    # outside a picture that is turned, shifted, zoomed or sheared: black before
+    Change("augment.fill", "mean colour", _maps_pictures),
+    # no warm-up before
+    Change("trainer.ema_warmup", "(1 + t) / (10 + t)", lambda c: c.trainer.ema_decay is not None),
+    # slots and label table decayed before
+    Change("optimizer.exempt", "embeddings of the memory", _decays_embeddings),
+    # similarities, votes, weights of attention and soft labels followed autocast before
+    Change(
+        "trainer.choices",
+        "single precision",
+        lambda c: c.trainer.precision is not Precision.fp32 and _target_is(c, "HMA", "KNN", "HeadKNN"),
+    ),
+)
+
+
 def fingerprint(config: Config) -> str:
     """SHA-256, hexadecimal. A weights file counts by its contents, not by its path."""
+    return fingerprint_with(config, weights_digest(config))
+
+
+def fingerprint_with(config: Config, weights: str | None) -> str:
+    """The same, given the digest of the weights file."""
+    config = as_read(config)
     flat = dict(_flattened(dataclasses.asdict(config)))
     if config.model.weights is not None:
-        flat["model.weights"] = weights_digest(config)
+        flat["model.weights"] = weights
     counted = {key: value for key, value in flat.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
-    text = json.dumps({"version": VERSION, **counted}, sort_keys=True)
+    changed = {change.key: change.value for change in CHANGED if change.when(config)}
+    text = json.dumps({"version": VERSION, **counted, **changed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

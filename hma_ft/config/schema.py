@@ -30,6 +30,16 @@ class BackboneTuning(Enum):
     frozen = "frozen"
 
 
+class Reads(Enum):
+    """Groups of settings that some methods never read; `reads` has the settings of each.
+
+    training: optimizer, schedule, steps and the views that they train on. hma: `method.hma`.
+    """
+
+    training = "training"
+    hma = "hma"
+
+
 class TokenType(Enum):
     """Learnable memory tokens (Sandler et al., CVPR 2022): none, before every block, before the first block only."""
 
@@ -194,6 +204,7 @@ class MethodConfig:
 
     name: str = "hma"
     target: str = "hma_ft.methods.hma.HMA"  # the class that implements it
+    reads: list[Reads] = field(default_factory=lambda: list(Reads))  # the others can't change its result
     backbone: BackboneTuning = BackboneTuning.full
     class_token: bool = False  # with a frozen backbone, the class token still trains
     recipe: RecipeConfig = field(default_factory=RecipeConfig)

@@ -21,17 +21,22 @@ class Plan:
     configs: dict[str, Config]
     keys: list[str]  # of the jobs in the order given; two of them may be one trial
 
+    @property
+    def repeated(self) -> int:
+        """Jobs whose run is another job's too."""
+        return len(self.keys) - len(self.sweep.trials)
+
 
 def make_plan(jobs: Sequence[tuple[Sequence[str], Config]]) -> Plan:
     """`jobs`: the overrides and the configuration of each. Raises UserError that names every mistake of every trial."""
     _require_valid([config for _, config in jobs])
-    labels = _labels([overrides for overrides, _ in jobs])
     keys = [fingerprint(config)[:KEY_DIGITS] for _, config in jobs]
+    labels = _labels([overrides for overrides, _ in jobs], keys)
     trials: dict[str, Trial] = {}
     configs: dict[str, Config] = {}
-    for key, label, (_, config) in zip(keys, labels, jobs, strict=True):
+    for key, (_, config) in zip(keys, jobs, strict=True):
         if key not in trials:
-            trials[key] = Trial(key=key, label=label, directory=str(run_directory(config).absolute()))
+            trials[key] = Trial(key=key, label=labels[key], directory=str(run_directory(config).absolute()))
             configs[key] = config
     first = jobs[0][1]
     name = first.sweep.name or _name([overrides for overrides, _ in jobs])
@@ -48,10 +53,15 @@ def _require_valid(configs: Sequence[Config]) -> None:
     if not mistakes:
         from hma_ft.methods.dry_build import model_problems  # timm comes with it
 
-        models = {repr((config.model, config.method, config.augment.image_size)): config for config in configs}
+        models = {repr(_judged(config)): config for config in configs}
         mistakes = dict.fromkeys(mistake for config in models.values() for mistake in model_problems(config))
     if mistakes:
         raise UserError("\n".join(mistakes))
+
+
+def _judged(config: Config) -> tuple[object, ...]:
+    """All that `model_problems` looks at: trials that agree in it are judged once."""
+    return config.model, config.method, config.augment.image_size, config.trainer.grad_accumulation
 
 
 def _settings(overrides: Sequence[str]) -> dict[str, str]:
@@ -60,12 +70,19 @@ def _settings(overrides: Sequence[str]) -> dict[str, str]:
     return {k: v for k, v in pairs if k.split(".")[0].split("/")[0] not in _NOT_OF_THE_RUN}
 
 
-def _labels(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides in which the jobs differ; all of them where there is one job."""
+def _labels(jobs: Sequence[Sequence[str]], keys: Sequence[str]) -> dict[str, str]:
+    """By key of the trial, the overrides in which jobs differ, and all of them where there is one trial.
+
+    Where several jobs are one trial, those that they have in common: the others are settings that it never reads.
+    """
     settings = [_settings(overrides) for overrides in jobs]
     varied = _varied(settings)
-    shown = [{k: v for k, v in s.items() if k in varied or len(jobs) == 1} for s in settings]
-    return [" ".join(f"{k}={v}" for k, v in s.items()) or "no overrides" for s in shown]
+    shown: dict[str, dict[str, str]] = {}
+    for key, own in zip(keys, settings, strict=True):
+        shown[key] = {k: v for k, v in shown.get(key, own).items() if own.get(k) == v}
+    if len(shown) > 1:
+        shown = {key: {k: v for k, v in common.items() if k in varied} for key, common in shown.items()}
+    return {key: " ".join(f"{k}={v}" for k, v in label.items()) or "no overrides" for key, label in shown.items()}
 
 
 def _varied(settings: Sequence[dict[str, str]]) -> list[str]:

@@ -33,6 +33,11 @@ def run_sweep(
     plan = make_plan(jobs)
     settings = jobs[0][1].sweep
     sweep = plan.sweep
+    if plan.repeated:
+        print(
+            f"{plan.repeated} of {len(plan.keys)} trials repeat another trial's run, as they differ only in settings "
+            f"that cannot change it: {len(sweep.trials)} are left"
+        )
     if settings.dry_run:
         console().print(plan_table(f"{sweep.directory.name} (dry run)", _look(sweep), backend.demand()))
         return None

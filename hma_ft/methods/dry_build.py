@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config
+from hma_ft.config.schema import Config, Reads
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
@@ -31,6 +31,12 @@ def model_problems(config: Config) -> list[str]:
 
 def _contradictions(method: Method, config: Config) -> Iterator[str]:
     """Settings that this method can't do with."""
+    if method.learns_by_steps and Reads.training not in config.method.reads:
+        reads = ",".join(group.value for group in config.method.reads)
+        yield (
+            f"method.reads=[{reads}]: method={config.method.name} has parameters that train, so optimizer and steps "
+            "count: add training, or freeze what trains"
+        )
     if config.trainer.grad_accumulation > 1 and method.needs_whole_batch:
         yield (
             f"trainer.grad_accumulation={config.trainer.grad_accumulation} would narrow what an image of "

@@ -56,6 +56,9 @@ def test_each_is_one_line(run_py: RunPy, arguments: list[str], expected: list[st
         (["method.hma.heads=5"], "method.hma.heads=5 does not divide the width 832"),
         (["augment.image_size=225"], "augment.image_size=225: not a multiple of the 32 pixel patches"),
         (["method.target=os.path"], "method.target=os.path is no hma_ft.methods.base.Method"),
+        (["trainer.grad_accumulation=2"], "trainer.grad_accumulation=2 would narrow what an image of method=hma"),
+        (["method=head", "method.reads=[]"], "method.reads=[]: method=head has parameters that train"),
+        (["method=knn", "method.class_token=true"], "method.reads=[]: method=knn has parameters that train"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

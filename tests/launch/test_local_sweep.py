@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,37 @@ def test_a_dry_run_tells_what_would_happen_and_changes_nothing(run_py: RunPy, ti
     assert directory.name.endswith(rows[1][1][:8])  # the fingerprint
     hydras = {tmp_path / "runs" / "sweeps", tmp_path / "runs" / "sweeps" / "multirun.yaml"}
     assert set(tmp_path.rglob("*")) - hydras == before
+
+
+def test_a_method_that_reads_no_rate_runs_once_for_all_rates(
+    repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path
+) -> None:
+    settings = [*tiny, "method=head,knn", "optimizer.lr=0.01,0.1", "trainer.max_steps=10", "sweep.name=once"]
+    dry = run_py("-m", *settings, "sweep.dry_run=true")
+    assert dry.stdout.splitlines()[0].startswith("1 of 4 trials repeat another trial's run"), dry.stdout + dry.stderr
+    labels = [line.strip().partition("  ")[0] for line in dry.stdout.splitlines()[1:] if "method=" in line]
+    assert labels == ["optimizer.lr=0.01 method=head", "method=knn", "optimizer.lr=0.1 method=head"]
+    done = run_py("-m", *settings)
+    assert done.returncode == 0, done.stderr
+    assert "3 finished" in done.stdout
+    (directory,) = tmp_path.glob("runs/digits/knn-*")
+    recorded = yaml.safe_load((directory / "config.yaml").read_text())
+    assert recorded["optimizer"]["lr"] == 0.01 and recorded["trainer"]["max_steps"] == 1000  # the defaults
+    alone = run_py(*tiny, "method=knn", "optimizer.lr=7")
+    assert "This run is finished" in alone.stdout
+
+    command = [sys.executable, "-m", "analysis.compare", "--runs", str(tmp_path / "runs"), "--sweep", "once"]
+    compared = subprocess.run(
+        [*command, "--out", str(tmp_path / "out"), "--no-figures"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.returncode == 0, compared.stderr  # other views and steps of knn are no contradiction
+    tables = json.loads((tmp_path / "out" / "comparison.json").read_text())["tables"]
+    assert [(row["group"], row["chosen"]) for row in tables["summary"]["rows"]][-1] == ("knn", {})
+    assert sorted(row["group"] for row in tables["runs"]["rows"]) == ["head", "head", "knn"]
+    differing = {row["setting"]: row["values"] for row in tables["differences"]["rows"]}
+    assert differing["optimizer.lr"] == {"head": ["0.01", "0.1"]}
+    assert not any(setting.startswith("augment.") for setting in differing)

@@ -1,0 +1,83 @@
+"""Which settings a run reads. What it never reads can't change its result, so it is no part of what the run is.
+
+A run is done, recorded and identified with every such setting at its default: two commands that differ in nothing else
+are one run, and no method sees a value that its fingerprint doesn't count. A setting that is in no rule is read.
+
+The seed is read by every method, `knn` among them: it draws the weights of a backbone that isn't pretrained, and a
+sweep over seeds expects a run a seed.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hma_ft.config.schema import Config, Corruption, Reads, TokenType
+
+# What steps are made of. The views of training are drawn from `augment`; evaluation reads its other settings.
+TRAINING = (
+    "optimizer",
+    "scheduler",
+    "trainer.max_steps",
+    "trainer.batch_size",
+    "trainer.grad_accumulation",
+    "trainer.eval_every",
+    "trainer.grad_checkpointing",
+    "trainer.clip_grad_norm",
+    "trainer.ema_decay",
+    "augment.crop_scale",
+    "augment.crop_ratio",
+    "augment.flip",
+    "augment.affine_degrees",
+    "augment.affine_translate",
+    "augment.affine_scale",
+    "augment.policy",
+    "augment.randaugment_ops",
+    "augment.randaugment_magnitude",
+    "augment.random_erasing",
+    "augment.mixup_alpha",
+    "augment.cutmix_alpha",
+    "augment.label_smoothing",
+)
+
+
+class Unread(NamedTuple):
+    """Settings, or whole groups of them, that no run reads for which the condition holds."""
+
+    when: Callable[[Config], bool]
+    keys: tuple[str, ...]
+
+
+RULES = (
+    Unread(lambda c: Reads.training not in c.method.reads, TRAINING),
+    Unread(lambda c: Reads.hma not in c.method.reads, ("method.hma",)),
+    Unread(lambda c: c.optimizer.name != "sgd", ("optimizer.momentum",)),
+    Unread(lambda c: c.augment.policy != "randaugment", ("augment.randaugment_ops", "augment.randaugment_magnitude")),
+    Unread(lambda c: c.dataset.test_corruption is Corruption.none, ("dataset.corruption_severity",)),
+    Unread(lambda c: c.method.tokens.type is TokenType.none, ("method.tokens.number",)),
+    Unread(
+        lambda c: c.method.hma.real.size == 0,
+        # not exclude_self, which holds for the support set too
+        tuple(f"method.hma.real.{name}" for name in ("momentum", "start", "update", "mask_unfilled", "store")),
+    ),
+    Unread(lambda c: c.method.hma.synthetic.slots == 0, ("method.hma.synthetic.init",)),
+    # not inference, which names the figures
+    Unread(lambda c: not c.method.hma.datapoints, ("method.hma.train_context", "method.hma.support_size")),
+    Unread(lambda c: c.method.hma.top_k is None, ("method.hma.renormalise_top_k",)),
+)
+
+
+def as_read(config: Config) -> Config:
+    """Return the configuration with the settings that its run never reads at their defaults."""
+    found, defaults = copy.deepcopy(config), Config()
+    for rule in RULES:
+        if rule.when(found):
+            for key in rule.keys:
+                _copy_setting(key, defaults, found)
+    return found
+
+
+def _copy_setting(key: str, source: Any, target: Any) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        source, target = getattr(source, group), getattr(target, group)
+    setattr(target, name, getattr(source, name))
