@@ -120,7 +120,7 @@ def restore(command: Config, accelerator: Accelerator) -> tuple[Config, Parts]:
     directory = Path(command.run or "")
     status = read_status(directory)
     if status is None or status.state is not State.finished:
-        state = "is no run directory" if status is None else f"holds a run that is {status.state}"
+        state = "has no readable status.json" if status is None else f"holds a run that is {status.state}"
         raise UserError(f"run={directory} {state}: give the directory of a finished run")
     config = load_config(directory / "config.yaml")
     if command.dataset.root != DatasetConfig().root:

@@ -1,7 +1,6 @@
 """Train, val and test of a data set: official splits, else a seeded, stratified val split."""
 
 import hashlib
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hma_ft.data.conditions import are_new, with_conditions
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import Samples, Source, Subset
 from hma_ft.errors import UserError
+from hma_ft.importing import import_class
 
 
 @dataclass
@@ -40,13 +40,7 @@ class Splits:
 
 def create_source(config: DatasetConfig) -> Source:
     """The source that `dataset.target` names."""
-    module_name, _, class_name = config.target.rpartition(".")
-    try:
-        source_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class"
-        ) from error
+    source_class = import_class("dataset.target", config.target, Source)  # type: ignore[type-abstract]
     return source_class(Path(config.root), config.options)
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
+from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Method
@@ -25,6 +27,7 @@ class KNN(Method):
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         super().__init__(backbone, num_classes, config, soft_labels)
         self.bank = FeatureBank(backbone.width)
+        _check(config.options["k"], config.options["temperature"])
         self.choices = list(itertools.product(config.options["k"], config.options["temperature"]))
         self.register_buffer("k", torch.tensor(self.choices[0][0]))
         self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
@@ -66,3 +69,13 @@ class KNN(Method):
 
     def _log_vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
         return vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature).log()
+
+
+def _check(k: Any, temperature: Any) -> None:
+    """UserError for candidates that are not a list of numbers of their range."""
+    for name, values, kind, wanted in (
+        ("k", k, int, "whole numbers from 1"),
+        ("temperature", temperature, int | float, "numbers above 0"),
+    ):
+        if not (isinstance(values, list) and values and all(isinstance(v, kind) and v > 0 for v in values)):
+            raise UserError(f"method.options.{name}={values} must be a list of {wanted}, such as [1,2]")

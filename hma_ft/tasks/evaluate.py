@@ -1,6 +1,5 @@
 """`task=evaluate run=DIR`: repeat a finished run's figures from its weights."""
 
-import json
 import math
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hma_ft.assembly import restore
 from hma_ft.config.schema import Config
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.verdict import evaluate_all
+from hma_ft.tracking.result import read_result
 
 
 def evaluate(config: Config) -> int:
@@ -21,7 +21,7 @@ def evaluate(config: Config) -> int:
     directory = Path(config.run or "")
     accelerator = create_accelerator(config.trainer)
     _, parts = restore(config, accelerator)
-    recorded = json.loads((directory / "result.json").read_text())
+    recorded = read_result(directory)
     figures: dict[str, float] = {}
     for split, suffix, _, metrics in evaluate_all(parts.evaluator, parts.method, parts.splits):
         figures |= metrics.scalars(f"{split}{suffix}")
