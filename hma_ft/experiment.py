@@ -20,6 +20,7 @@ from hma_ft.engine.inputs import mixes_images
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
+from hma_ft.shortages import shortage, shortages_explained
 from hma_ft.tracking.console import result_table
 from hma_ft.tracking.files import refusals_explained
 from hma_ft.tracking.lock import RunLock
@@ -46,7 +47,12 @@ def run(config: Config) -> Summary:
     config = as_read(config)  # not before: the processes share the batch that was asked for
     directory = run_directory(config)
     main = accelerator.is_main_process
-    with stop_on_signals() as stop, refusals_explained(directory), RunLock(directory) if main else nullcontext():
+    with (
+        stop_on_signals() as stop,
+        refusals_explained(directory),
+        shortages_explained(),
+        RunLock(directory) if main else nullcontext(),
+    ):
         if main and config.fresh:
             _clear(directory)
         accelerator.wait_for_everyone()
@@ -87,7 +93,7 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
             record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")
         raise
     except Exception as error:
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, UserError) else shortage(error) or f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk may be what ended the run; the first error is the one to tell
             record.update_status(state=State.failed, message=message)
         raise

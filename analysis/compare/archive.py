@@ -7,6 +7,7 @@ curves.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def read_archive(path: Path) -> tuple[list[RunData], SweepData]:
             )
             for run in content["runs"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} can't be read ({error}): get the file again, or remove it") from error
     return runs, sweep
 

@@ -9,6 +9,7 @@ from timm.models import get_arch_pretrained_cfgs, is_model_in_modules
 
 from hma_ft.config.schema import ModelConfig
 from hma_ft.errors import UserError
+from hma_ft.shortages import shortage
 
 # An nn.Module of one of several classes (VisionTransformer, Eva, Beit, ...) that share an interface but no type.
 TimmViT: TypeAlias = Any
@@ -78,7 +79,9 @@ def build(config: ModelConfig, image_size: int, **arguments: Any) -> TimmViT:
         vit = timm.create_model(
             config.name, img_size=image_size, drop_path_rate=config.drop_path_rate, **config.options, **arguments
         )
-    except (TypeError, AssertionError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, AssertionError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        if shortage(error):
+            raise
         raise UserError(
             f"model.options={config.options}: timm cannot build {config.name} with them ({one_line(error)})."
         ) from error

@@ -1,6 +1,5 @@
 """Train, val and test of a data set: official splits, else seeded, stratified ones."""
 
-import importlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from hma_ft.data.equal_images import EqualImages, equal_across_splits
 from hma_ft.data.picture_cache import cached
 from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source, Subset
 from hma_ft.errors import UserError
+from hma_ft.importing import import_class
 
 
 @dataclass
@@ -47,13 +47,7 @@ class Splits:
 
 def create_source(config: DatasetConfig) -> Source:
     """The source that `dataset.target` names."""
-    module_name, _, class_name = config.target.rpartition(".")
-    try:
-        source_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class"
-        ) from error
+    source_class = import_class("dataset.target", config.target, Source)  # type: ignore[type-abstract]
     return source_class(Path(config.root), config.options)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -81,8 +82,17 @@ def _provide_model(directory: Path, command: Config, given: frozenset[str]) -> N
 def _tracking(directory: Path, command: TrackingConfig) -> TrackingConfig:
     """How the run was recorded, with the command's address and its wish for weights."""
     if read_status(directory) is None:
-        raise UserError(f"{directory} is no run directory: it has no readable status.json")
-    frozen = yaml.safe_load((directory / "config.yaml").read_text())["tracking"]
+        raise UserError(f"{directory} is not a run directory: it has no readable status.json")
+    frozen = _frozen_tracking(directory / "config.yaml")
     own = TrackingConfig(**{f.name: frozen[f.name] for f in dataclasses.fields(TrackingConfig) if f.name in frozen})
     weights = command.log_weights or own.log_weights
     return dataclasses.replace(own, uri=command.uri or own.uri, log_weights=weights)
+
+
+def _frozen_tracking(path: Path) -> dict[str, Any]:
+    """The group `tracking` of a run's configuration, whichever version wrote the rest."""
+    try:
+        return dict(yaml.safe_load(path.read_text())["tracking"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} can't be read as a configuration ({reason}): restore it from a backup") from error
