@@ -36,15 +36,12 @@ def run_sweep(
     plan = make_plan(jobs)
     settings = jobs[0][1].sweep
     sweep = plan.sweep
-    if plan.repeated:
-        print(
-            f"{plan.repeated} of {len(plan.keys)} trials repeat another trial's run, as they differ only in settings "
-            f"that cannot change it: {len(sweep.trials)} are left"
-        )
     if settings.dry_run:
         console().print(plan_table(f"{sweep.directory.name} (dry run)", _look(sweep), backend.demand()))
+        _say_what_is_repeated(plan)
         return None
     backend.demand()  # impossible options are refused before anything is written
+    _say_what_is_repeated(plan)
     submission = _submit(plan, backend, options, settings)
     if submission is None:
         print("nothing to launch: every trial is finished, or waits or runs already")
@@ -52,6 +49,15 @@ def run_sweep(
         _say_detached(plan, submission)
         return None
     return _wait(plan, backend, fail_fast=settings.fail_fast)
+
+
+def _say_what_is_repeated(plan: Plan) -> None:
+    """Say how many of the trials that were asked for are runs of others."""
+    if plan.repeated:
+        print(
+            f"{plan.repeated} of {len(plan.keys)} trials repeat another trial's run, as they differ only in settings "
+            f"that cannot change it: {len(plan.sweep.trials)} are left"
+        )
 
 
 def _look(sweep: Sweep) -> list[View]:

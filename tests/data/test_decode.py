@@ -73,8 +73,9 @@ def test_a_png_under_another_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_jpeg_is_what_pil_reads(shared: Path) -> None:
-    worst = 0
-    for path in sorted((shared / "data/dtd/dtd/images/banded").iterdir())[:10]:
+    worst, paths = 0, sorted((shared / "data/dtd/dtd/images/banded").iterdir())[:10]
+    assert len(paths) == 10
+    for path in paths:
         theirs = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)
         worst = max(worst, int((decode(path).int() - theirs.int()).abs().max()))
     assert worst <= 3  # two builds of libjpeg may round apart

@@ -95,8 +95,8 @@ def test_a_method_that_reads_no_rate_runs_once_for_all_rates(
 ) -> None:
     settings = [*tiny, "method=head,knn", "optimizer.lr=0.01,0.1", "trainer.max_steps=10", "sweep.name=once"]
     dry = run_py("-m", *settings, "sweep.dry_run=true")
-    assert dry.stdout.splitlines()[0].startswith("1 of 4 trials repeat another trial's run"), dry.stdout + dry.stderr
-    labels = [line.strip().partition("  ")[0] for line in dry.stdout.splitlines()[1:] if "method=" in line]
+    assert dry.stdout.splitlines()[-1].startswith("1 of 4 trials repeat another trial's run"), dry.stdout + dry.stderr
+    labels = [line.strip().partition("  ")[0] for line in dry.stdout.splitlines() if "method=" in line]
     assert labels == ["optimizer.lr=0.01 method=head", "method=knn", "optimizer.lr=0.1 method=head"]
     done = run_py("-m", *settings)
     assert done.returncode == 0, done.stderr

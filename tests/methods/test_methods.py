@@ -4,23 +4,32 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from hma_ft.config.schema import OptimizerConfig
 from hma_ft.engine.optimizer import create_optimizer
 from hma_ft.methods.base import Method, Observation
 from tests.methods.conftest import CLASSES, Build
+from tests.methods.test_knn import clusters
 
-NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/method").glob("*.yaml"))
-TRAINED = [name for name in NAMES if name != "knn"]
-FULL = {"full", "hma"}
-# Parameters of the backbone that train where the rest of it is frozen.
-CHOSEN = {
-    "head_cls": {"vit.cls_token"},
-    "hma_head_cls": {"vit.cls_token"},
-    "tokens_prop": {"vit.cls_token", "vit.blocks.0.added_mem"},
-    "tokens_standard": {"vit.cls_token", *(f"vit.blocks.{i}.added_mem" for i in range(4))},
-}
+FOLDER = Path(__file__).parents[2] / "conf/method"
+FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+NAMES = list(FILES)
+TRAINED = [name for name, file in FILES.items() if "training" in file.get("reads", ["training"])]
+FITTED = sorted(set(NAMES) - set(TRAINED))
+FULL = {name for name, file in FILES.items() if file["backbone"] == "full"}
+# Parameters by the number in a head for ten classes on features of width 96.
+OF_THE_HEAD = {"head": 97 * 10, "full": 97 * 10, "head_knn": 97 * 10, "tokens_prop": 97 * 10}
+
+
+def trains_in_backbone(name: str, method: Method) -> set[str]:
+    """Parameters of the backbone that train by what the method's file says."""
+    if name in FULL:
+        return {n for n, _ in method.backbone.named_parameters()}
+    tokens = {"none": [], "prop": [0], "standard": range(4)}[FILES[name].get("tokens", {}).get("type", "none")]
+    class_token = {"vit.cls_token"} if FILES[name].get("class_token") else set()
+    return class_token | {f"vit.blocks.{i}.added_mem" for i in tokens}
 
 
 def one_step(method: Method, images: Tensor) -> None:
@@ -32,13 +41,21 @@ def one_step(method: Method, images: Tensor) -> None:
     method.observe([Observation(images, output, labels, ids)])
 
 
+def test_there_are_methods_of_both_kinds() -> None:
+    assert {"full", "head", "hma", "mlp_head"} <= set(TRAINED)
+    assert "knn" in FITTED
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_the_file_that_names_it(name: str, build: Build, images: Tensor) -> None:
     method = build(name).eval()
+    module, _, class_name = FILES[name]["target"].rpartition(".")
+    assert (type(method).__module__, type(method).__name__) == (module, class_name)
+    assert method.learns_by_steps == (name in TRAINED)
     if not method.learns_by_steps:
-        return
+        method.fit(clusters(40, 1), clusters(20, 2))
     output = method(images)
-    assert output.logits.shape == (6, CLASSES)
+    assert output.logits.shape == (6, CLASSES) and torch.isfinite(output.logits).all()
     assert output.features.shape == (6, 96)
 
 
@@ -47,8 +64,7 @@ def test_exactly_what_should_train_gets_a_gradient(name: str, build: Build, imag
     method = build(name)
     one_step(method, images)
     with_gradient = {n for n, p in method.backbone.named_parameters() if p.grad is not None}
-    everything = {n for n, _ in method.backbone.named_parameters()}
-    assert with_gradient == (everything if name in FULL else CHOSEN.get(name, set()))
+    assert with_gradient == trains_in_backbone(name, method)
     in_optimizer = {
         id(p) for group in create_optimizer(method, OptimizerConfig()).param_groups for p in group["params"]
     }
@@ -61,21 +77,23 @@ def test_exactly_what_should_train_gets_a_gradient(name: str, build: Build, imag
 def test_a_frozen_backbone_stays_in_evaluation_mode(name: str, build: Build, images: Tensor) -> None:
     method = build(name)
     method.train()
-    assert not method.backbone.vit.training
-    assert method.head.training
-    if name not in CHOSEN:
-        assert not method(images).features.requires_grad
+    assert not any(module.training for module in method.backbone.modules())
+    inside = {id(module) for module in method.backbone.modules()}
+    assert all(module.training for module in method.modules() if id(module) not in inside)
+    assert method(images).features.requires_grad == bool(trains_in_backbone(name, method))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", NAMES)
 def test_counts_are_of_the_model_that_predicts(name: str, build: Build) -> None:
     method = build(name)
     trainable, total = method.parameter_counts()
-    backbone = sum(p.numel() for p in method.backbone.parameters())
-    head = sum(p.numel() for p in method.head.parameters())
-    assert total == backbone + head
-    chosen = sum(p.numel() for n, p in method.backbone.named_parameters() if n in CHOSEN.get(name, set()))
-    assert trainable == head + (backbone if name in FULL else chosen)
+    backbone = {n: p.numel() for n, p in method.backbone.named_parameters()}
+    outside = ("backbone.", "momentum_encoder.")
+    head = sum(p.numel() for n, p in method.named_parameters() if not n.startswith(outside))
+    assert head == OF_THE_HEAD.get(name, head)
+    assert total == sum(backbone.values()) + head
+    expected = trains_in_backbone(name, method)
+    assert trainable == head + sum(count for n, count in backbone.items() if n in expected)
     assert not any("vit.head." in n for n, _ in method.named_parameters())  # the old classifier
 
 

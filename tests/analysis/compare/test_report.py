@@ -266,6 +266,7 @@ def test_images_that_some_seeds_share_are_known_by_their_keys(write_run: WriteRu
 
 def test_csv_has_the_raw_rows(runs: Path) -> None:
     found = compare(runs)
+    assert {"summary", "paired", "runs"} <= found["tables"].keys() and all(found["tables"]["summary"]["rows"])
     for name, table in found["tables"].items():
         lines = list(csv.DictReader(io.StringIO((runs.parent / "out" / f"{name}.csv").read_text())))
         assert len(lines) == len(table["rows"])
@@ -281,7 +282,7 @@ def test_json_has_all_that_markdown_shows(runs: Path) -> None:
     for table in found["tables"].values():
         for line in table["text"]["cells"]:
             assert "| " + " | ".join(line) + " |" in text
-    assert all(f"- {statement}" in text for statement in found["statements"])
+    assert found["statements"] and all(f"- {statement}" in text for statement in found["statements"])
 
 
 def test_latex_compiles(runs: Path) -> None:
