@@ -48,7 +48,7 @@ ANOTHER_MEANING = {
         *("seed=1", "model=vit_b16", "method=head", "method.hma.real.size=64", "method.hma.inference=batch"),
         *("dataset=cifar10", "dataset.split_seed=1", "optimizer.lr=0.1", "scheduler=constant", "augment.flip=0"),
         *("augment.image_size=256", "trainer.max_steps=7", "trainer.precision=bf16", "trainer.eval_every=9"),
-        "dataset.options.partition=2",
+        *("dataset.options.partition=2", "dataset.exif_orientation=true", "dataset.test_fraction=0.3"),
     ],
 )
 def test_what_matters(override: str) -> None:
@@ -189,6 +189,21 @@ def test_weights_count_by_their_contents(tmp_path: Path) -> None:
     assert a == b != c
     (tmp_path / "a.pth").write_bytes(b"changed")
     assert fingerprint(composed(f"model.weights={tmp_path / 'a.pth'}")) not in (a, c)
+
+
+def test_a_folder_run_of_before_keeps_its_fingerprint(tmp_path: Path) -> None:
+    """Its frozen configuration knows nothing of EXIF orientations, which it ignored; a new run is another one."""
+    config = composed("dataset=folder", f"dataset.root={tmp_path}")
+    save_config(config, tmp_path / "config.yaml")
+    frozen = (tmp_path / "config.yaml").read_text()
+    for line in ("  exif_orientation: true\n", "  test_fraction: 0.2\n"):
+        assert line in frozen
+        frozen = frozen.replace(line, "")
+    (tmp_path / "config.yaml").write_text(frozen)
+    before = load_config(tmp_path / "config.yaml")
+    assert before.dataset.exif_orientation is False and config.dataset.exif_orientation is True
+    assert fingerprint(before) == fingerprint(composed("dataset=folder", "dataset.exif_orientation=false"))
+    assert fingerprint(before) != fingerprint(config)
 
 
 def test_a_frozen_file_is_the_same_run(tmp_path: Path) -> None:
