@@ -334,7 +334,8 @@ class Config:
     input: str | None = None  # folder of pictures, of predict
     memory: str | None = None  # FOLDER/CLASS/pictures that predict adds to the memory it reads, without training
     memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
-    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export)
+    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export),
+    # of prepare a JSON file (null: RUNS_DIR/prepare/DATASET.json)
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,9 +88,8 @@ def report(
     reasons: list[str],
 ) -> DataReport:
     """Put together what was found; `reasons` are those that are known without reading an image."""
-    names = {name: [_name(samples, name, index) for index in range(len(samples))] for name, samples in splits.items()}
-    images = [(mine, fact) for name in splits for mine, fact in zip(names[name], facts[name], strict=True)]
-    groups = _equal_groups(splits, names, facts)
+    all_facts = [fact for name in splits for fact in facts[name]]
+    groups = _equal_groups(splits, facts)
     return _with_lines(
         DataReport(
             dataset=dataset,
@@ -98,7 +97,10 @@ def report(
             layout=layout,
             splits={name: _summary(samples, facts[name], name in drawn) for name, samples in splits.items()},
             classes=_class_counts(splits),
-            unreadable=[asdict(mine) | {"reason": fact.error} for mine, fact in images if fact.error is not None],
+            unreadable=[
+                asdict(image) | {"reason": str(fact.error)}
+                for image, fact in _named(splits, facts, lambda fact: fact.error is not None)
+            ],
             suffixes_left_out=dict(left_out.suffixes.most_common()),
             system_files_skipped={printable(name): count for name, count in left_out.system.most_common()},
             broken_links=[printable(path) for path in left_out.broken],
@@ -106,13 +108,12 @@ def report(
             repeats_within_splits={name: _repeats(groups, name) for name in splits},
             equal_images=groups,
             label_conflicts=sum(len({image.label for image in group}) > 1 for group in groups),
-            pixel_kinds=dict(Counter(fact.kind for _, fact in images if fact.error is None).most_common()),
-            exif_rotated=sum(fact.orientation != UPRIGHT for _, fact in images),
+            pixel_kinds=dict(Counter(fact.kind for fact in all_facts if fact.error is None).most_common()),
+            exif_rotated=sum(fact.orientation != UPRIGHT for fact in all_facts),
             exif_orientation=exif_orientation,
             extreme_shapes=[
-                {"file": mine.file, "height": fact.height, "width": fact.width}
-                for mine, fact in images
-                if max(fact.height, fact.width) >= EXTREME_RATIO * max(1, min(fact.height, fact.width))
+                {"file": image.file, "height": fact.height, "width": fact.width}
+                for image, fact in _named(splits, facts, _is_extreme)
             ],
             notes=notes,
             warnings=[],
@@ -123,6 +124,20 @@ def report(
 
 def _name(samples: Samples, split: str, index: int) -> ImageName:
     return ImageName(samples.key(index), split, samples.class_names[int(samples.labels[index])])
+
+
+def _named(
+    splits: Mapping[str, Samples], facts: Mapping[str, Sequence[ImageFacts]], wanted: Callable[[ImageFacts], bool]
+) -> Iterator[tuple[ImageName, ImageFacts]]:
+    """The images whose facts are wanted, with their names: a data set may have millions of others."""
+    for split, samples in splits.items():
+        for index, fact in enumerate(facts[split]):
+            if wanted(fact):
+                yield _name(samples, split, index), fact
+
+
+def _is_extreme(fact: ImageFacts) -> bool:
+    return max(fact.height, fact.width) >= EXTREME_RATIO * max(1, min(fact.height, fact.width))
 
 
 def _summary(samples: Samples, facts: Sequence[ImageFacts], drawn: bool) -> SplitSummary:
@@ -146,15 +161,15 @@ def _class_counts(splits: Mapping[str, Samples]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _equal_groups(
-    splits: Mapping[str, Samples], names: Mapping[str, list[ImageName]], facts: Mapping[str, Sequence[ImageFacts]]
-) -> list[list[ImageName]]:
+def _equal_groups(splits: Mapping[str, Samples], facts: Mapping[str, Sequence[ImageFacts]]) -> list[list[ImageName]]:
     """Groups of at least two images with the same content, over all splits; those that can be decoded."""
+    digests = {split: samples.raw_digests() for split, samples in splits.items()}
+    numbers = Counter(digest for own in digests.values() for digest in own)
     groups: dict[str, list[ImageName]] = {}
-    for split, samples in splits.items():
-        for name, digest, fact in zip(names[split], samples.raw_digests(), facts[split], strict=True):
-            if fact.error is None:
-                groups.setdefault(digest, []).append(name)
+    for split, own in digests.items():
+        for index, digest in enumerate(own):
+            if numbers[digest] > 1 and facts[split][index].error is None:
+                groups.setdefault(digest, []).append(_name(splits[split], split, index))
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -28,7 +28,10 @@ class Layout:
 
 def recognise(root: Path, left_out: LeftOut) -> Layout:
     """Tell root/CLASS/ from root/train/CLASS/ with its siblings; what is neither is a problem with its remedy."""
-    children = folders_in(root, LeftOut())
+    probe = LeftOut()
+    children = folders_in(root, probe)
+    if probe.unreadable:
+        return Layout(problems=probe.unreadable)
     named = {
         split: [child for child in children if child.name.casefold() in names] for split, names in SPLIT_NAMES.items()
     }

@@ -33,10 +33,10 @@ class LeftOut:
     suffixes: Counter[str] = field(default_factory=Counter)  # files by suffix in lower case; "" is none
     system: Counter[str] = field(default_factory=Counter)  # hidden and system files and folders by name
     broken: list[Path] = field(default_factory=list)  # links to nothing, and what is neither a file nor a folder
-    unreadable: list[str] = field(default_factory=list)  # folders that can't be listed, each with the reason
+    unreadable: list[str] = field(default_factory=list)  # a line on each folder that can't be listed
 
     def in_words(self) -> list[str]:
-        """A line for each kind; empty if nothing was left out."""
+        """A line for each kind of what is no image; empty if nothing was left out."""
         lines = []
         if self.suffixes:
             named = [f"{count} {suffix or 'without a suffix'}" for suffix, count in self._most_common()]
@@ -47,7 +47,7 @@ class LeftOut:
             lines.append(f"hidden and system files and folders skipped: {', '.join(names)}")
         if self.broken:
             lines.append(f"broken links and special files skipped: {len(self.broken)}, {printable(self.broken[0])}")
-        return lines + self.unreadable
+        return lines
 
     def _most_common(self) -> list[tuple[str, int]]:
         return sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))[:_SUFFIXES_NAMED]

@@ -34,14 +34,14 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     left_out = LeftOut()
     paths = images_below(folder, left_out)
     if not paths:
-        found = "".join(f"; {line}" for line in left_out.in_words())
+        found = "".join(f"; {line}" for line in [*left_out.in_words(), *left_out.unreadable])
         raise UserError(f"input={printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))}){found}")
     run = open_for_command(config, given)
     output, console = Path(config.output or "predictions.csv"), Console()
     mode = run.modes[0]
     run.prepare_inference(mode)
     identify, changes = change_memories(config, run, mode)
-    for line in [*left_out.in_words(), *changes]:
+    for line in [*left_out.in_words(), *left_out.unreadable, *changes]:
         console.print(line, markup=False, soft_wrap=True)
     done, unreadable, lying = 0, [], list[Path]()
     with output.open("w", newline="") as file, run.method.inference(mode):

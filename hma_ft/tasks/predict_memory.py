@@ -5,6 +5,7 @@ Every memory that the inference mode reads is changed: the real memory in each m
 """
 
 import difflib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -141,28 +142,27 @@ def _labelled_features(folder: Path, run: FinishedRun, known: _PictureIds) -> tu
     if not features:
         raise UserError(f"memory={folder}: none of its images can be read ({failed[0]})")
     columns = (torch.tensor(column, device=features[0].device) for column in (labels, ids))
-    return LabelledFeatures(torch.cat(features), *columns), left_out.in_words() + [
-        f"skipped: {line}" for line in failed
-    ]
+    remarks = [*left_out.in_words(), *left_out.unreadable, *(f"skipped: {line}" for line in failed)]
+    return LabelledFeatures(torch.cat(features), *columns), remarks
 
 
 def _class_folders(folder: Path, class_names: list[str], left_out: LeftOut) -> list[tuple[int, list[Path]]]:
     """Class and images of each folder. UserError for what belongs to no class of the run."""
-    found = []
+    found, labels = [], {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}
     for path in files_in(folder):
         raise UserError(f"memory={folder}: {printable(path.name)} lies in no class folder; put it into {folder}/CLASS/")
     children, problems = class_folders(folder, left_out)
     if problems:
         raise UserError("\n".join(problems))
     for name, child in children.items():
-        if name not in class_names:
+        if name not in labels:
             near = difflib.get_close_matches(name, class_names, n=1)
             hint = f"did you mean {near[0]}? else" if near else "so"
             raise UserError(
                 f"memory={folder}: {name} is no class of this run, whose linear classifier is fixed and can't "
                 f"name new classes; {hint} take the folder out"
             )
-        found.append((class_names.index(name), images_below(child, left_out)))
+        found.append((labels[name], images_below(child, left_out)))
     if not any(paths for _, paths in found):
         raise UserError(f"memory={folder} holds no images in class folders (CLASS/*.jpg)")
     return found

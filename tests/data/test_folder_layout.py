@@ -237,6 +237,10 @@ def test_no_images_at_all(tmp_path: Path) -> None:
         load_splits(configured(tmp_path))
 
 
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
+    assert scanned(tmp_path / "gone").problems == [f"cannot read folder {tmp_path}/gone (No such file or directory)"]
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     two_vals(tmp_path)
     empty_class(tmp_path)

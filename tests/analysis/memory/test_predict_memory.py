@@ -16,9 +16,10 @@ from hma_ft.config.checks import check
 from hma_ft.config.fingerprint import fingerprint
 from hma_ft.config.schema import Config, Task
 from hma_ft.data.decode import decode
+from hma_ft.data.image_files import LeftOut
 from hma_ft.data.sources.base import FileSamples
 from hma_ft.errors import UserError
-from hma_ft.tasks.predict_memory import named_samples
+from hma_ft.tasks.predict_memory import _class_folders, named_samples
 from tests import processes
 from tests.analysis.conftest import Train
 
@@ -142,6 +143,34 @@ def test_names_and_ids_of_samples(tmp_path: Path) -> None:
         listing.write_text(f"\n{line}\n")
         with pytest.raises(UserError, match=f"line 2: {line} {problem}"):
             named_samples(listing, count=3, train=lambda: samples)
+
+
+def test_names_with_a_hash_and_names_that_are_no_utf8(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a #1.jpg", "b.jpg", "#c.jpg", "caf\udce9.jpg")]
+    samples = FileSamples(paths, [0, 1, 0, 1], ["x", "y"], tmp_path)
+    listing = tmp_path / "remove.txt"
+    listing.write_bytes(b"a #1.jpg\n# a comment\nb.jpg  # another\n#c.jpg\ncaf\xe9.jpg\n")
+    assert named_samples(listing, count=4, train=lambda: samples).tolist() == [0, 1, 2, 3]
+
+
+def test_class_folders_of_a_memory_are_read_as_those_of_a_data_set(tmp_path: Path) -> None:
+    """Linked, deeper, accents written in two ways; hidden and system folders are no classes."""
+    for file in ("cafe\u0301/1.pgm", "dog/deep/2.png", "elsewhere/3.png", "__MACOSX/dog/4.png", ".git/5.png"):
+        (tmp_path / "memory" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / "memory" / file)
+    (tmp_path / "memory" / "elsewhere").rename(tmp_path / "elsewhere")
+    (tmp_path / "memory" / "dog" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "memory" / "dog" / "notes.txt").touch()
+    left_out = LeftOut()
+    found = _class_folders(tmp_path / "memory", ["caf\xe9", "dog"], left_out)
+    assert [(label, [path.name for path in paths]) for label, paths in found] == [
+        (0, ["1.pgm"]),
+        (1, ["2.png", "3.png"]),
+    ]
+    assert left_out.suffixes == {".txt": 1} and set(left_out.system) == {"__MACOSX", ".git"}
+    (tmp_path / "memory" / "stray.png").touch()
+    with pytest.raises(UserError, match=r"stray\.png lies in no class folder"):
+        _class_folders(tmp_path / "memory", ["caf\xe9", "dog"], LeftOut())
 
 
 def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
