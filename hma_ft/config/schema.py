@@ -284,7 +284,7 @@ class TrainerConfig:
 
     max_steps: int = 1000
     batch_size: int = 128  # images a step, over all processes
-    grad_accumulation: int = 1  # micro-batches a step
+    grad_accumulation: int = 1  # micro-batches a step; 1 where images of a batch attend to each other
     eval_every: int = 30  # steps
     eval_batch_size: int = 128
     log_every: int = 10  # steps
@@ -296,7 +296,7 @@ class TrainerConfig:
     channels_last: bool = False
     grad_checkpointing: bool = False
     clip_grad_norm: float | None = None
-    ema_decay: float | None = None  # evaluate an exponential moving average of the weights
+    ema_decay: float | None = None  # evaluate a moving average of the weights; t steps in, (1 + t) / (10 + t) at most
     feature_reuse: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
     feature_reuse_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
 

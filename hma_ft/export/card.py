@@ -173,9 +173,7 @@ def _training(record: Record) -> str:
         + (f", {tokens.number} memory tokens ({tokens.type.value})" if tokens.type is not TokenType.none else "")
         + ".",
         f"Parameters: {result['params/trainable']:,} trainable of {result['params/total']:,}.",
-        f"Optimizer {config.optimizer.name}, learning rate {config.optimizer.lr:g}, weight decay "
-        f"{config.optimizer.weight_decay:g}; {config.scheduler.name} schedule, {config.scheduler.warmup_steps} steps "
-        f"of warm-up; {config.trainer.max_steps} steps of {config.trainer.batch_size} pictures, "
+        f"{_steps(config) if result['params/trainable'] else 'No training, one pass over the features'}; "
         f"{config.trainer.precision.value}; seed {config.seed}.",
         f"{result['time/wall_s']:.0f} s in all on {record.env['device']}, peak memory "
         f"{result['memory/peak_bytes'] / 2**20:,.0f} MiB.",
@@ -183,6 +181,14 @@ def _training(record: Record) -> str:
     settings = {name: plain(dataclasses.asdict(getattr(config, name))) for name in SETTINGS}
     details = f"<details><summary>All settings</summary>\n\n```yaml\n{yaml.safe_dump(settings)}```\n\n</details>"
     return "\n".join(f"- {fact}" for fact in facts) + "\n\n" + details
+
+
+def _steps(config: Config) -> str:
+    return (
+        f"Optimizer {config.optimizer.name}, learning rate {config.optimizer.lr:g}, weight decay "
+        f"{config.optimizer.weight_decay:g}; {config.scheduler.name} schedule, {config.scheduler.warmup_steps} steps "
+        f"of warm-up; {config.trainer.max_steps} steps of {config.trainer.batch_size} pictures"
+    )
 
 
 def _limits(record: Record, exported: Exported) -> list[str]:

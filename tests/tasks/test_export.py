@@ -149,6 +149,9 @@ def test_card_says_what_was_made_harder(exported: Callable[..., Exported]) -> No
     _, folder, _ = exported("method=knn", *(f"dataset.{setting}" for setting in harder))
     card = " ".join((folder / "README.md").read_text().split())
     assert "Only 9 training pictures a class were used. 30% of the training labels were made wrong" in card
+    assert (
+        "No training, one pass over the features; fp32; seed 0." in card and "learning rate" not in card.split("<de")[0]
+    )
     assert "No step trained on 2 of the classes" in card and "damaged on purpose: blur, severity 3 of 5." in card
 
 
