@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, FloatNode, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -83,33 +83,33 @@ def _choices_of_groups(
     """Problems of the groups' choices, the overrides that choose from them, and the overrides of settings."""
     problems, lines, values = [], [], []
     if command.config_dir is not None and Path(command.config_dir).is_dir():
-        lines.append(f"hydra.searchpath=[{Path(command.config_dir).absolute().as_uri()}]")
+        address = f"file://{Path(command.config_dir).absolute()}"
+        lines.append(f"hydra.searchpath=[{QuotedString(address, Quote.double).with_quotes()}]")
     for override in overrides:
         name = override.key_or_group
-        if override.package is not None:
-            problems.append(f"{override.input_line}: no package can be chosen by @ here; write {name}=CHOICE")
-            continue
-        chosen_from = groups.choices(name) if name in groups else _hydra_choices(name)
-        if not chosen_from or isinstance(override.value(), dict):
+        known = groups.choices(name) if name in groups else _hydra_choices(name)
+        if not known or isinstance(override.value(), dict):
             values.append(override)
             continue
-        if override.is_delete():
-            if name not in OPTIONAL:
-                problems.append(f"~{name}: this group can't be left out; choose from it by {name}=CHOICE")
-            continue
-        found = shape_problem(override, command, groups)
-        if found:
-            problems.append(found)
-            continue
-        wrong = [
-            text
-            for value, text in _values(override)
-            if isinstance(value, str) and value.removesuffix(".yaml") not in chosen_from
-        ]
-        problems += [unknown_choice(name, choice, chosen_from) for choice in wrong]
-        if not wrong and not groups.is_elsewhere(name) and (values_of := list(_values(override))):
-            lines.append(f"{override.get_key_element()}={values_of[0][1]}")
+        found = _choice_problems(override, known, shape_problem(override, command, groups))
+        problems += found
+        if not (found or override.is_delete() or groups.is_elsewhere(name)):
+            lines += [f"{override.get_key_element()}={text}" for _, text in itertools.islice(_values(override), 1)]
     return problems, lines, values
+
+
+def _choice_problems(override: Override, known: list[str], shape: str | None) -> list[str]:
+    """What is wrong with the choice of a group; `shape` is what `shape_problem` says."""
+    name = override.key_or_group
+    if override.package is not None:
+        return [f"{override.input_line}: no package can be chosen by @ here; write {name}=CHOICE"]
+    if override.is_delete():
+        kept = f"~{name}: this group can't be left out; choose from it by {name}=CHOICE"
+        return [] if name in OPTIONAL else [kept]
+    if shape is not None:
+        return [shape]
+    chosen = [(value, text) for value, text in _values(override) if isinstance(value, str)]
+    return [unknown_choice(name, text, known) for value, text in chosen if value.removesuffix(".yaml") not in known]
 
 
 def _hydra_choices(name: str) -> list[str]:
@@ -136,8 +136,8 @@ def _value_problems(cfg: DictConfig, override: Override) -> Iterator[str]:
     elif adds and not override.is_force_add() and exists and not isinstance(override.value(), dict):
         yield f"{override.input_line}: {key} is there already; leave out the plus sign"
     elif not exists and not (is_free and adds):
-        plus = f"; a new one is added by +{override.input_line}" if is_free else ""
-        yield f"unknown setting {key}{nearest(key, _known(cfg, key))}{plus}"
+        hint = f"; a new one is added by +{override.input_line}" if is_free else nearest(key, _known(cfg, key))
+        yield f"unknown setting {key}{hint}"
     else:
         for value, text in _values(override):
             yield from _set(cfg, key, value, text, adds=adds)
@@ -151,8 +151,8 @@ def _set(cfg: DictConfig, key: str, value: Any, text: str, *, adds: bool) -> Ite
             if name in node:
                 yield from _set(cfg, f"{key}.{name}", inner, shown(inner), adds=adds)
             else:
-                plus = "; a new one is added by " + shlex.quote(f"+{key}={text}") if is_free else ""
-                yield f"unknown setting {key}.{name}{nearest(f'{key}.{name}', _all_keys(cfg))}{plus}"
+                plus = "; a new one is added by " + shlex.quote(f"+{key}={text}")
+                yield f"unknown setting {key}.{name}{plus if is_free else nearest(f'{key}.{name}', _all_keys(cfg))}"
         return
     if value == "???":
         yield f"{key}=??? stands for a value that is still missing: give one (now {_now(cfg, key)})"

@@ -214,7 +214,7 @@ def test_mistakes_are_one_line(
 def test_folders_without_runs_and_damaged_records(
     tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "is no folder" in refusal(tmp_path, capsys)
+    assert "is not a directory" in refusal(tmp_path, capsys)
     directory = write_run("head", seed=0, right=20, state="running")
     assert "1 are not finished" in refusal(tmp_path, capsys)
     write_run("full", seed=0, right=20)

@@ -178,7 +178,10 @@ def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
     assert fingerprint(config) == fingerprint(Config(memory="somewhere", memory_remove="else"))
     config.memory, config.memory_remove = str(tmp_path / "nowhere"), str(tmp_path / "nothing.txt")
     problems = "\n".join(check(config))
-    assert "nowhere is no folder" in problems and "nothing.txt does not exist" in problems
-    assert "is read by task=predict only" in problems
+    for setting in ("memory", "memory_remove"):
+        assert f"{setting}={getattr(config, setting)} is not read by task=train" in problems
+    config.task = Task.predict
+    problems = "\n".join(check(config))
+    assert "nowhere is not a directory" in problems and "nothing.txt does not exist" in problems
     config = Config(task=Task.predict, memory=str(tmp_path), run=str(tmp_path), input=str(tmp_path))
     assert not [problem for problem in check(config) if problem.startswith("memory")]
