@@ -48,6 +48,7 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         config.model,
         image_size=config.augment.image_size,
         tokens=config.method.tokens,
+        peft=config.method.peft,
         grad_checkpointing=config.trainer.grad_checkpointing,
     )
     with accelerator.main_process_first():

@@ -21,6 +21,7 @@ from hma_ft.config.frozen import typed
 from hma_ft.config.schema import Config
 
 _COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
+_GROUPS_WITHIN = {"method": "peft"}  # folder of a group that is a group of its own and holds no choices of the outer
 
 
 def diagnose(
@@ -67,8 +68,9 @@ def _parsed(arguments: Iterable[str], problems: list[str]) -> Iterable[Override]
 
 def _wrong_choices(override: Override, folder: Path) -> list[str]:
     """Choices of a group that have no file."""
-    known = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
     group = override.key_or_group
+    files = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    known = sorted(file.as_posix() for file in files if file.parts[0] != _GROUPS_WITHIN.get(group))
     return [
         f"{group}={choice!s} is not known{_nearest(str(choice), known)}; there are: {', '.join(known)}"
         for choice in _choices(override)

@@ -27,6 +27,7 @@ stands in hma_ft/config/schema.py. The same command again continues an unfinishe
 _MEANINGS = {
     "model": "the Vision Transformer; model.weights=FILE gives local weights",
     "method": "how it becomes a classifier; method.hma.* are the switches of the memory",
+    "method/peft": "what trains inside a frozen backbone, with any head: method=hma_head method/peft=lora",
     "dataset": "the pictures; dataset.root=DIR says where they are",
     "optimizer": "",
     "scheduler": "learning rate over steps",
@@ -43,6 +44,6 @@ def help_text(conf: Path, further_groups: dict[str, Path]) -> str:
     lines = []
     for group, meaning in _MEANINGS.items():
         choices = sorted(path.stem for path in further_groups.get(group, conf / group).glob("*.yaml"))
-        lines.append(f"  {group:<11}{meaning}" if meaning else f"  {group}")
-        lines.append(f"             {', '.join(choices)}")
+        lines.append(f"  {group:<13}{meaning}" if meaning else f"  {group}")
+        lines.append(f"               {', '.join(choices)}")
     return _TEXT.format(groups="\n".join(lines))

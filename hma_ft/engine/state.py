@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
@@ -13,7 +13,7 @@ FROZEN_DIGEST = "frozen_digest"  # key of a checkpoint
 
 def trained_state(method: Method, *, inference_only: bool = False) -> dict[str, Tensor]:
     """The method's state without frozen weights of the backbone; `inference_only` leaves out what predicts nothing."""
-    frozen = {name for name, _ in _frozen(method)}
+    frozen = _names_of_frozen(method)
     left_out = method.training_only if inference_only else ()
     return {
         name: value
@@ -30,7 +30,7 @@ def load_trained_state(method: Method, state: dict[str, Tensor], frozen_digest: 
             "give model.weights the same file as then"
         )
     missing, unexpected = method.load_state_dict(state, strict=False)
-    frozen = {name for name, _ in _frozen(method)}
+    frozen = _names_of_frozen(method)
     missing = [name for name in missing if name not in frozen and not name.startswith(method.training_only)]
     if missing or unexpected:
         raise UserError(
@@ -48,7 +48,13 @@ def digest_of_frozen(method: Method) -> str:
     return digest.hexdigest()
 
 
-def _frozen(method: Method) -> Iterator[tuple[str, Tensor]]:
+def _names_of_frozen(method: Method) -> set[str]:
+    """Names of the backbone's frozen weights in the method's state, also where a momentum copy shares them."""
+    frozen = {id(parameter) for _, parameter in _frozen(method)}
+    return {name for name, value in method.named_parameters(remove_duplicate=False) if id(value) in frozen}
+
+
+def _frozen(method: Method) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in method.backbone.named_parameters():
         if not parameter.requires_grad:
             yield f"backbone.{name}", parameter

@@ -19,4 +19,11 @@ def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *,
         ) from error
     if not (isinstance(method_class, type) and issubclass(method_class, Method)):
         raise UserError(f"method.target={config.target} is no hma_ft.methods.base.Method: derive it from that class")
-    return method_class(backbone, num_classes, config, soft_labels)
+    method = method_class(backbone, num_classes, config, soft_labels)
+    in_head = any(p.requires_grad for name, p in method.named_parameters() if not name.startswith("backbone."))
+    if backbone.trains and not in_head:
+        raise UserError(
+            f"method.name={config.name} has no head that trains by steps, so nothing can train in the backbone: "
+            "set method.backbone=frozen, method/peft=none, method.class_token=false and method.tokens.type=none"
+        )
+    return method
