@@ -184,7 +184,8 @@ def _reads_stored_features(run: RunData) -> bool:
     """Whether a run may have read features that an earlier run computed."""
     fixed = {"method.backbone": "frozen", "method.class_token": "false", "method.tokens.type": "none"}
     wanted = fixed | {"trainer.feature_reuse": "true"}
-    return run.learns_by_steps and all(run.params.get(key) == value for key, value in wanted.items())
+    adapted = run.params.get("method.peft.name", "none") != "none"  # earlier runs lack the setting
+    return run.learns_by_steps and not adapted and all(run.params.get(key) == value for key, value in wanted.items())
 
 
 def _version(run: RunData, package: str) -> str:
