@@ -16,7 +16,7 @@ class Entry(NamedTuple):
 
     where: str
     formula: str  # of D and L and the options
-    count: Callable[[Sizes, Mapping[str, Any]], int]  # the same; options as declared
+    parameters: Callable[[Sizes, Mapping[str, Any]], int]  # the same; options as declared
     paper: str
 
 
@@ -31,7 +31,10 @@ def _adapter(sizes: Sizes, bottleneck: int) -> int:
 
 ENTRIES: dict[str, Entry] = {
     "class_token": Entry(
-        "the class token (and the distillation token of a distilled model)", "D", lambda s, o: s.width, "release"
+        "the class token (and the distillation token of a distilled model)",
+        "D",
+        lambda s, o: s.width,
+        "released code (--tune_cls)",
     ),
     "tokens_prop": Entry(
         "n tokens beside the input of the first block, which travel to the last",
@@ -76,20 +79,20 @@ ENTRIES: dict[str, Entry] = {
         "Yosinski et al., NeurIPS 2014",
     ),
     "lora": Entry(
-        "W x + (α / r) B A x in the attention's projections; the fused one with one A, or q, k, v with an A each",
+        "W x + s B A x, s = alpha / r, in the attention's projections: one A for the fused one, or each of q, k, v",
         "4 L D r",
         lambda s, o: 4 * s.depth * s.width * o["rank"],
         "Hu et al., ICLR 2022",
     ),
     "dora": Entry(
-        "m (W + (α / r) B A) x / ‖W + (α / r) B A‖ there, norms of rows",
+        "m (W + s B A) x / |W + s B A| there, norms of rows",
         "4 L D r + 3 L D",
         lambda s, o: 4 * s.depth * s.width * o["rank"] + 3 * s.depth * s.width,
         "Liu et al., ICML 2024",
     ),
     "adapter": Entry(
         "h + s U GELU(V h) for the output h of attention and MLP (placement houlsby) or MLP (pfeiffer)",
-        "2 L (2 D b + b + D)",
+        "2 L (2 D b + b + D); pfeiffer half",
         lambda s, o: 2 * s.depth * _adapter(s, o["bottleneck"]),
         "Houlsby et al., ICML 2019; Pfeiffer et al., EACL 2021",
     ),
@@ -100,13 +103,13 @@ ENTRIES: dict[str, Entry] = {
         "Chen et al., NeurIPS 2022",
     ),
     "adapter_plus": Entry(
-        "U GELU(V x) · scale behind each block, a scale of every channel, drop path",
+        "U GELU(V x) * scale behind each block, a scale of every channel, drop path",
         "L (2 D b + b + 2 D)",
         lambda s, o: s.depth * (_adapter(s, o["bottleneck"]) + s.width),
         "Steitz and Roth, CVPR 2024",
     ),
     "ssf": Entry(
-        "γ y + β behind patch embedding, every norm and every linear layer of the blocks",
+        "gamma y + beta behind patch embedding, every norm and every linear layer of the blocks",
         "2 (11 L D + 2 D)",
         lambda s, o: 2 * (11 * s.depth * s.width + 2 * s.width),
         "Lian et al., NeurIPS 2022",

@@ -22,9 +22,9 @@ CLASSES = 47  # DTD's
 
 _HEAD = f"""# Methods
 
-What `method=NAME` and `method/peft=NAME` train, and how many parameters that is. Written by `python -m analysis.methods`;
-for another model, `python -m analysis.methods --model NAME` prints the tables. Counts are those of models that were
-built: ViT-B/16 unless another is named, heads for the {CLASSES} classes of DTD.
+What `method=NAME` and `method/peft=NAME` train, where, and how many parameters that is. `python -m analysis.methods`
+writes this page; `python -m analysis.methods --model NAME` prints it for another model than ViT-B/16. Counts are those
+of models that were built; heads are for the {CLASSES} classes of DTD.
 
 Two choices make a method: what trains inside a frozen backbone (`method/peft`, below) and the head on its features
 (`method`). They go together freely: `method=hma_head method/peft=lora` is HMA over features that LoRA adapts.
@@ -37,7 +37,8 @@ _EQUIVALENT = """## The same thing under two names
 - `method=head method/peft=X` is `method=X` but for the recipe.
 - DoRA with its magnitudes at |W + s B A| is LoRA.
 - An adapter with `placement=pfeiffer` is `houlsby` without those behind attention.
-- LoRA, DoRA, adapters and AdaptFormer begin as the bare model, bit for bit; SSF does at γ = 1 and β = 0.
+- LoRA, DoRA, adapters and AdaptFormer begin as the bare model, bit for bit (LoRA and DoRA on BEiT and EVA to rounding);
+  SSF does at gamma 1 and beta 0.
 - LoRA, DoRA, and SSF where every layer has a bias, merge into timm's own weights: `task=export` writes plain timm, and
   for LoRA and DoRA an adapter folder for Hugging Face's peft. BitFit, norm and partial tuning are timm's own weights.
 
@@ -85,7 +86,7 @@ def _peft(model: str) -> Iterator[str]:
         options = dict(method.peft.options)
         if method.tokens.type is not TokenType.none:
             options = {"number": method.tokens.number}
-        if model == REFERENCE and trained != entry.count(Sizes(backbone.width, backbone.depth), options):
+        if model == REFERENCE and trained != entry.parameters(Sizes(backbone.width, backbone.depth), options):
             raise AssertionError(f"{name} trains {trained} parameters, which is not {entry.formula}")
         if method.peft.drop_path:
             options["drop path of the backbone"] = method.peft.drop_path

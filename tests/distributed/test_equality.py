@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hma_ft.config.schema import PeftConfig
 from tests.distributed.training import BATCH, STEPS, Case, train
 from tests.ports import free_port
 
@@ -37,10 +38,23 @@ def logits(ranks: list[dict[str, Any]]) -> list[Tensor]:
     return [torch.cat(parts) for parts in zip(*(rank["logits"] for rank in ranks), strict=True)]
 
 
+LORA = PeftConfig(
+    "lora", "hma_ft.peft.lora.add_lora", options={"rank": 2, "alpha": 8.0, "dropout": 0.0, "targets": ["q", "v"]}
+)
+ADAPTFORMER = PeftConfig(
+    "adaptformer",
+    "hma_ft.peft.adaptformer.add_adaptformer",
+    options={"bottleneck": 4, "scale": 1.0, "dropout": 0.0},
+)
+
+
 @pytest.mark.parametrize(
     "case",
-    [Case(), Case(mixup=True), Case(mixup=True, micro_batches=2), Case(momentum=0.0)],
-    ids=["hard labels", "mixup", "mixup in two micro-batches", "live features"],
+    [
+        *(Case(), Case(mixup=True), Case(mixup=True, micro_batches=2), Case(momentum=0.0)),
+        *(Case(peft=LORA), Case(peft=ADAPTFORMER, micro_batches=2)),
+    ],
+    ids=["hard labels", "mixup", "mixup in two micro-batches", "live features", "LoRA", "AdaptFormer"],
 )
 def test_many_are_one(tmp_path: Path, case: Case) -> None:
     (one,) = run(1, tmp_path / "one", case)

@@ -23,6 +23,11 @@ CHOSEN = {
 }
 
 
+def chosen_by(name: str, method: Method) -> set[str]:
+    """Parameters of the backbone that train although the rest is frozen; those of PEFT are tested in tests/peft."""
+    return CHOSEN.get(name, set()) | {f"vit.{parameter}" for parameter in method.backbone.peft.trainable}
+
+
 def one_step(method: Method, images: Tensor) -> None:
     """Forward, backward and what the memories do, without an optimizer."""
     labels, ids = torch.arange(len(images)) % CLASSES, torch.arange(len(images))
@@ -48,7 +53,7 @@ def test_exactly_what_should_train_gets_a_gradient(name: str, build: Build, imag
     one_step(method, images)
     with_gradient = {n for n, p in method.backbone.named_parameters() if p.grad is not None}
     everything = {n for n, _ in method.backbone.named_parameters()}
-    assert with_gradient == (everything if name in FULL else CHOSEN.get(name, set()))
+    assert with_gradient == (everything if name in FULL else chosen_by(name, method))
     in_optimizer = {
         id(p) for group in create_optimizer(method, OptimizerConfig()).param_groups for p in group["params"]
     }
@@ -63,8 +68,8 @@ def test_a_frozen_backbone_stays_in_evaluation_mode(name: str, build: Build, ima
     method.train()
     assert not method.backbone.vit.training
     assert method.head.training
-    if name not in CHOSEN:
-        assert not method(images).features.requires_grad
+    assert method(images).features.requires_grad == bool(chosen_by(name, method))
+    assert method.features_are_fixed == (not chosen_by(name, method))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -74,7 +79,7 @@ def test_counts_are_of_the_model_that_predicts(name: str, build: Build) -> None:
     backbone = sum(p.numel() for p in method.backbone.parameters())
     head = sum(p.numel() for p in method.head.parameters())
     assert total == backbone + head
-    chosen = sum(p.numel() for n, p in method.backbone.named_parameters() if n in CHOSEN.get(name, set()))
+    chosen = sum(p.numel() for n, p in method.backbone.named_parameters() if n in chosen_by(name, method))
     assert trainable == head + (backbone if name in FULL else chosen)
     assert not any("vit.head." in n for n, _ in method.named_parameters())  # the old classifier
 
