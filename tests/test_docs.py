@@ -27,7 +27,7 @@ def test_extending(repository: Path, tmp_path: Path) -> None:
         else:
             assert block["kind"] == "sh"
             commands += block["text"].splitlines()
-    assert len(commands) == 8
+    assert len(commands) == 10
     for command in commands:
         python, *arguments = shlex.split(command)
         assert python == "python"
