@@ -63,6 +63,7 @@ def build_backbone(config: Config, *, load: bool = True) -> Backbone:
         config.model,
         image_size=config.augment.image_size,
         tokens=config.method.tokens,
+        peft=config.method.peft,
         grad_checkpointing=config.trainer.grad_checkpointing,
         load=load,
     )

@@ -1,7 +1,7 @@
 """Which timm models are accepted, and what a model looks like before any weight of it is read."""
 
 import difflib
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -9,10 +9,8 @@ from timm.models import get_arch_pretrained_cfgs, is_model_in_modules
 
 from hma_ft.config.schema import ModelConfig
 from hma_ft.errors import UserError
+from hma_ft.peft.adapted import TimmViT
 from hma_ft.shortages import shortage
-
-# An nn.Module of one of several classes (VisionTransformer, Eva, Beit, ...) that share an interface but no type.
-TimmViT: TypeAlias = Any
 
 # timm's modules of plain Vision Transformers: one stack of blocks over one sequence of tokens, which
 # `forward_head(..., pre_logits=True)` pools to one vector.

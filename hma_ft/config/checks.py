@@ -17,8 +17,8 @@ POLICIES = ("randaugment", "trivialaugment")
 # Settings that only timm can judge. It takes seconds to import, so other mistakes are reported without it.
 JUDGED_BY_TIMM = (
     *("model.name", "model.options", "model.image_size", "augment.image_size"),
-    *("method.target", "method.class_token", "method.tokens", "method.hma.heads", "method.hma.label_width"),
-    *("method.reads", "trainer.grad_accumulation"),
+    *("method.target", "method.class_token", "method.tokens", "method.peft"),
+    *("method.hma.heads", "method.hma.label_width", "method.reads", "trainer.grad_accumulation"),
 )
 
 
@@ -93,10 +93,32 @@ def _method(config: Config) -> Iterator[str]:
     tokens = config.method.tokens
     if tokens.type is not TokenType.none:
         yield from _positive(method__tokens__number=tokens.number)
+    yield from _peft(config)
     if config.method.class_token and config.method.backbone is BackboneTuning.full:
         yield (
             "method.class_token=true has no meaning with method.backbone=full, where everything trains: "
             "set method.backbone=frozen or method.class_token=false"
+        )
+
+
+def _peft(config: Config) -> Iterator[str]:
+    method, peft = config.method, config.method.peft
+    if not 0 <= peft.drop_path < 1:
+        yield f"method.peft.drop_path={peft.drop_path:g} must be at least 0 and less than 1"
+    if peft.target is not None and method.backbone is BackboneTuning.full:
+        yield (
+            f"method.peft.name={peft.name} has no meaning with method.backbone=full, where everything trains: "
+            "set method.backbone=frozen or method/peft=none"
+        )
+    if peft.drop_path > 0 and method.backbone is BackboneTuning.full:
+        yield (
+            f"method.peft.drop_path={peft.drop_path:g} is of a frozen backbone: with method.backbone=full set "
+            "model.drop_path_rate"
+        )
+    elif peft.drop_path > 0 and not (peft.target or method.class_token or method.tokens.type is not TokenType.none):
+        yield (
+            f"method.peft.drop_path={peft.drop_path:g} needs something that trains inside the frozen backbone: choose "
+            "method/peft or set it to 0"
         )
 
 

@@ -60,6 +60,9 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.exif_orientation": False,
     "method.hma.real.start": "empty",
     "method.hma.keys_start_as_queries": False,
+    "method.peft.name": "none",
+    "method.peft.target": None,
+    "method.peft.drop_path": 0.0,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 MEANINGS = {
     "model": "the Vision Transformer",
     "method": "what trains, and the head",
+    "method/peft": "what trains inside a frozen backbone, with any head",
     "dataset": "the images",
     "optimizer": "what updates the weights",
     "scheduler": "learning rate over steps",

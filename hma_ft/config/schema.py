@@ -146,6 +146,9 @@ class RecipeConfig:
     lr: float = 0.01
     max_steps: int = 1000
     warmup_steps: int = 10
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    batch_size: int = 128
 
 
 @dataclass
@@ -154,6 +157,16 @@ class TokensConfig:
 
     type: TokenType = TokenType.none
     number: int = 5  # tokens a block (standard) or in all (prop)
+
+
+@dataclass
+class PeftConfig:
+    """What trains inside a frozen backbone (parameter-efficient fine-tuning), beside class token and memory tokens."""
+
+    name: str = "none"
+    target: str | None = None  # the function that changes the timm model; null: nothing is added
+    drop_path: float = 0.0  # stochastic depth in the frozen backbone while training: of the last block, lower ones less
+    options: dict[str, Any] = field(default_factory=dict)  # arguments of the function; its YAML declares the keys
 
 
 @dataclass
@@ -209,6 +222,7 @@ class MethodConfig:
     class_token: bool = False  # with a frozen backbone, the class token still trains
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
+    peft: PeftConfig = field(default_factory=PeftConfig)
     hma: HMAConfig = field(default_factory=HMAConfig)
     options: dict[str, Any] = field(default_factory=dict)  # what this method alone has; its YAML declares the keys
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
@@ -17,7 +17,7 @@ def trained_state(method: Method, *, inference_only: bool = False) -> dict[str, 
 
     Support banks are left out too: every evaluation fills them anew, and the last one's are kept by `support_state`.
     """
-    given = {name for name, _ in _frozen(method)} | _support_names(method)
+    given = _names_of_frozen(method) | _support_names(method)
     left_out = method.training_only if inference_only else ()
     return {
         name: value
@@ -40,7 +40,7 @@ def load_trained_state(method: Method, state: dict[str, Tensor], frozen_digest: 
             "give model.weights the same file as then"
         )
     missing, unexpected = method.load_state_dict(state, strict=False)
-    elsewhere = {name for name, _ in _frozen(method)} | _support_names(method)
+    elsewhere = _names_of_frozen(method) | _support_names(method)
     missing = [name for name in missing if name not in elsewhere and not name.startswith(method.training_only)]
     if missing or unexpected:
         raise UserError(
@@ -65,7 +65,13 @@ def digest_of_frozen(method: Method) -> str:
     return digest.hexdigest()
 
 
-def _frozen(method: Method) -> Iterator[tuple[str, Tensor]]:
+def _names_of_frozen(method: Method) -> set[str]:
+    """Names of the backbone's frozen weights in the method's state, also where a momentum copy shares them."""
+    frozen = {id(parameter) for _, parameter in _frozen(method)}
+    return {name for name, value in method.named_parameters(remove_duplicate=False) if id(value) in frozen}
+
+
+def _frozen(method: Method) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in method.backbone.named_parameters():
         if not parameter.requires_grad:
             yield f"backbone.{name}", parameter

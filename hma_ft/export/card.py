@@ -11,6 +11,7 @@ from hma_ft.config.schema import Config, Precision, TokenType
 from hma_ft.data.conditions import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
+from hma_ft.export.peft_adapter import PEFT_FOLDER, PeftAdapter
 
 VERSIONS = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxruntime", "numpy")
 SETTINGS = ("method", "optimizer", "scheduler", "augment", "trainer")
@@ -21,6 +22,7 @@ class Exported(NamedTuple):
     """What the export wrote and measured."""
 
     timm_difference: float | None  # largest difference of plain timm's logits; None: not in timm's layout
+    peft: PeftAdapter | None  # the folder for Hugging Face peft, where the method is one of its
     onnx: dict[str, tuple[str, float]]  # inference mode: file, largest difference of onnxruntime's logits
     checked_on: str  # what the differences were measured on
     preparation: dict[str, Any]
@@ -96,6 +98,8 @@ def _use(exported: Exported) -> str:
             "from hma_ft.export.own_layout import load_own_layout\n\n"
             'method, transform, class_names = load_own_layout(Path("FOLDER"))\n```'
         )
+    if exported.peft is not None:
+        weights += _use_of_peft(exported.peft)
     rows = [f"| `{file}` | {mode} | {difference:.1e} |" for mode, (file, difference) in sorted(exported.onnx.items())]
     prepared = exported.preparation
     turned = "turned as its EXIF orientation says, " if prepared["exif_orientation"] else ""
@@ -115,6 +119,17 @@ def _use(exported: Exported) -> str:
             f"({prepared['interpolation']}, antialiased), centre crop of {prepared['centre_crop']}. A float input of "
             f"the weights is (picture / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
         ]
+    )
+
+
+def _use_of_peft(adapter: PeftAdapter) -> str:
+    checked = f" Its logits differ from the run's by at most {adapter.difference:.1e}." if adapter.difference else ""
+    return (
+        f"\n\n`{PEFT_FOLDER}/` holds the adapter and the classifier alone, for Hugging Face's peft on the timm model "
+        f"with its pretrained weights.{checked}\n\n```python\n"
+        f'model = timm.create_model("{adapter.base}", pretrained=True, num_classes={adapter.classes}, '
+        f"img_size={adapter.image_size})\n"
+        f'model = peft.PeftModel.from_pretrained(model, "FOLDER/{PEFT_FOLDER}").eval()\n```'
     )
 
 
@@ -166,11 +181,12 @@ def _digests(data: dict[str, Any]) -> str:
 
 def _training(record: Record) -> str:
     config, result = record.config, record.result
-    tokens = config.method.tokens
+    tokens, peft = config.method.tokens, config.method.peft
     facts = [
         f"Method `{config.method.name}` (`{config.method.target}`): backbone {config.method.backbone.value}"
         + (", class token trains" if config.method.class_token else "")
         + (f", {tokens.number} memory tokens ({tokens.type.value})" if tokens.type is not TokenType.none else "")
+        + (f", {peft.name} {_listed(peft.options)}".rstrip() if peft.target is not None else "")
         + ".",
         f"Parameters: {result['params/trainable']:,} trainable of {result['params/total']:,}.",
         f"{_steps(config) if result['params/trainable'] else 'No training, one pass over the features'}; "
@@ -189,6 +205,10 @@ def _steps(config: Config) -> str:
         f"{config.optimizer.weight_decay:g}; {config.scheduler.name} schedule, {config.scheduler.warmup_steps} steps "
         f"of warm-up; {config.trainer.max_steps} steps of {config.trainer.batch_size} pictures"
     )
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return f"({', '.join(f'{name} {value}' for name, value in options.items())})" if options else ""
 
 
 def _limits(record: Record, exported: Exported) -> list[str]:

@@ -72,7 +72,9 @@ def load_own_layout(folder: Path) -> Loaded:
         raise UserError(f'{folder} is in timm\'s layout: load it by timm.create_model("local-dir:{folder}")')
     model = _typed(ModelConfig, content["model"])
     method_config = _typed(MethodConfig, content["method"])
-    backbone = create_backbone(model, image_size=content["image_size"], tokens=method_config.tokens)
+    backbone = create_backbone(
+        model, image_size=content["image_size"], tokens=method_config.tokens, peft=method_config.peft
+    )
     names = content["label_names"]
     method = create_method(method_config, backbone, len(names), soft_labels=content["soft_labels"])
     missing, unexpected = method.load_state_dict(state, strict=False)

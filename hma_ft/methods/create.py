@@ -2,6 +2,7 @@
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
+from hma_ft.errors import UserError
 from hma_ft.importing import import_class
 from hma_ft.methods.base import Method
 
@@ -9,4 +10,11 @@ from hma_ft.methods.base import Method
 def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *, soft_labels: bool) -> Method:
     """Build the class that `method.target` names, on the backbone."""
     method_class = import_class("method.target", config.target, Method)  # type: ignore[type-abstract]
-    return method_class(backbone, num_classes, config, soft_labels)
+    method = method_class(backbone, num_classes, config, soft_labels)
+    in_head = any(p.requires_grad for name, p in method.named_parameters() if not name.startswith("backbone."))
+    if backbone.trains and not in_head:
+        raise UserError(
+            f"method.name={config.name} has no head that trains by steps, so nothing can train in the backbone: "
+            "set method.backbone=frozen, method/peft=none, method.class_token=false and method.tokens.type=none"
+        )
+    return method

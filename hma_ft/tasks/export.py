@@ -11,14 +11,17 @@ from hma_ft.errors import UserError
 from hma_ft.export.card import Exported, card, read_record
 from hma_ft.export.onnx_graph import onnx_difference, require_packages, write_onnx
 from hma_ft.export.own_layout import write_own_layout
+from hma_ft.export.peft_adapter import PEFT_FOLDER, fits_peft, write_peft_adapter
 from hma_ft.export.preparation import preparation
 from hma_ft.export.timm_layout import fits_timm, timm_difference, write_timm_layout
 from hma_ft.export.verification import examples
 from hma_ft.finished_run import FinishedRun, open_for_command
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
+from hma_ft.methods.base import Method
 
 TIMM_TOLERANCE = 1e-6  # relative to the largest logit, or absolute where that is less than 1
+MERGED_TOLERANCE = 1e-5  # likewise: of weights with PEFT merged into them, and of peft
 ONNX_TOLERANCE = 1e-4
 
 
@@ -47,23 +50,38 @@ def _write(folder: Path, run: FinishedRun) -> tuple[Exported, list[str]]:
     checked_on = examples(run)
     images = checked_on.images
     with torch.no_grad():
-        scale = max(1.0, float(method(images).logits.abs().max()))
-    problems, difference = [], None
-    if fits_timm(method):
+        logits = method(images).logits
+    scale = max(1.0, float(logits.abs().max()))
+    problems, difference, adapter = [], None, None
+    if fits_peft(method):
+        adapter = write_peft_adapter(folder / PEFT_FOLDER, method, model=run.recorded.model, images=images)
+        if adapter.difference is not None and not adapter.difference <= MERGED_TOLERANCE * scale:
+            problems.append(f"the logits of {PEFT_FOLDER} in peft differ by {adapter.difference:.1e}")
+    plain = fits_timm(method, run.recorded.model)
+    if not plain:
+        for mode in _independent_modes(run):  # the support set becomes part of the weights
+            run.prepare_inference(mode)
+        write_own_layout(folder, method, config=run.recorded, transform=run.transform, class_names=names)
+    problems += _merge(method, images, logits, MERGED_TOLERANCE * scale)
+    if plain:
         write_timm_layout(folder, method, model=run.recorded.model, transform=run.transform, class_names=names)
         difference = timm_difference(folder, method, images)
         if not difference <= TIMM_TOLERANCE * scale:
             problems.append(f"plain timm's logits differ by {difference:.1e}")
-    else:
-        for mode in _independent_modes(run):  # the support set becomes part of the weights
-            run.prepare_inference(mode)
-        write_own_layout(folder, method, config=run.recorded, transform=run.transform, class_names=names)
     graphs = _write_graphs(folder, run, images)
     problems += [f"{file} differs by {d:.1e}" for file, d in graphs.values() if not d <= ONNX_TOLERANCE * scale]
     licence = method.backbone.vit.pretrained_cfg.get("license")
     prepared = preparation(method.backbone, run.transform)
     held = any(isinstance(module, (FeatureBank, RealMemory)) for module in method.modules())
-    return Exported(difference, graphs, checked_on.said, prepared, names, held, licence), problems
+    return Exported(difference, adapter, graphs, checked_on.said, prepared, names, held, licence), problems
+
+
+@torch.no_grad()
+def _merge(method: Method, images: Tensor, logits: Tensor, tolerance: float) -> list[str]:
+    """Merge the backbone in place, for what is written from here on; one line if the logits [B, C] don't stay."""
+    method.backbone.merge()
+    difference = float((method(images).logits - logits).abs().max())
+    return [] if difference <= tolerance else [f"merged weights change the logits by {difference:.1e}"]
 
 
 def _write_graphs(folder: Path, run: FinishedRun, images: Tensor) -> dict[str, tuple[str, float]]:
@@ -89,6 +107,11 @@ def _report(folder: Path, exported: Exported, problems: list[str]) -> None:
         console.print("model.safetensors: this suite's own names; plain timm cannot hold this method", markup=False)
     else:
         console.print(f"model.safetensors: timm's layout, logits differ by at most {exported.timm_difference:.1e}")
+    if exported.peft is not None:
+        checked = "not checked, as peft is not installed"
+        if exported.peft.difference is not None:
+            checked = f"logits differ by at most {exported.peft.difference:.1e}"
+        console.print(f"{PEFT_FOLDER}: adapter for Hugging Face peft on the timm model, {checked}", markup=False)
     for mode, (file, difference) in exported.onnx.items():
         console.print(f"{file}: inference {mode}, logits differ by at most {difference:.1e}", markup=False)
     for problem in problems:

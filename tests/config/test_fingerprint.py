@@ -178,6 +178,32 @@ def test_identity_needs_no_torch(repository: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("overrides", "before"),
+    [
+        (["method=hma"], "78837222f2f227e5b4187a25139dee26fc4c516697cc0ee769048d735622968f"),
+        (["method=knn"], "95ee169f55422634711ef9ec0208049a5c584cd528d985e91a8ce0e99cd38833"),
+        (["method=tokens_standard"], "ba4d5ad8f9724d3e046623f23d165136cf4aef67a5f67fd9aa34c2c8744623cb"),
+        (["method=head", "trainer=gpu"], "28c486e14eba76b9eb90111c9d1b682c94511068a47212844df2dfc77e5a2073"),
+    ],
+    ids=str,
+)
+def test_runs_without_peft_keep_theirs(overrides: list[str], before: str) -> None:
+    """Values of the code that had neither `method.peft` nor an optimizer and a batch size in `method.recipe`."""
+    assert fingerprint(composed("dataset=digits", *overrides)) == before
+
+
+def test_peft_and_its_options_matter() -> None:
+    runs = [
+        ["method=head"],
+        ["method=head", "method/peft=lora"],
+        ["method=head", "method/peft=dora"],
+        ["method=head", "method/peft=lora", "method.peft.options.rank=4"],
+        ["method=head", "method/peft=lora", "method.peft.drop_path=0"],
+    ]
+    assert len({fingerprint(composed(*overrides)) for overrides in runs}) == len(runs)
+
+
 def test_another_root_is_the_same_run(tmp_path: Path) -> None:
     assert fingerprint(composed(f"dataset.root={tmp_path}")) == fingerprint(composed())
 
