@@ -78,8 +78,8 @@ def build(config: ModelConfig, image_size: int, **arguments: Any) -> TimmViT:
             config.name, img_size=image_size, drop_path_rate=config.drop_path_rate, **config.options, **arguments
         )
     except (TypeError, AssertionError, ValueError, ZeroDivisionError, RuntimeError) as error:
-        if shortage(error):
-            raise
+        if shortage(error) or (arguments.get("pretrained") and isinstance(error, RuntimeError)):
+            raise  # the latter are weights that don't fit, which whoever asked for them explains
         raise UserError(
             f"model.options={config.options}: timm cannot build {config.name} with them ({one_line(error)})."
         ) from error

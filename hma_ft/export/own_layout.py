@@ -107,4 +107,6 @@ def plain(value: Any) -> Any:
     """A configuration's dictionary with enums by their names, as JSON and YAML take it."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
     return value.name if isinstance(value, Enum) else value

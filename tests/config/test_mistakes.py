@@ -47,9 +47,9 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["~foo"], ["~foo: unknown setting foo"]),
         (["~tracking"], ["~tracking: this group can't be left out; choose from it by tracking=CHOICE"]),
         # choices
-        (["method=null"], ["unknown choice method=null; there are: full, head"]),
+        (["method=null"], ["unknown choice method=null; python run.py --help lists them"]),
         (["dataset=5"], ["unknown choice dataset=5; there are: aircraft"]),
-        (["method="], ["unknown choice method=; there are: full"]),
+        (["method="], ["unknown choice method=; python run.py --help lists them"]),
         (["method=[head,hma]"], ["method=[head,hma]: give one method; a sweep over several is -m method=head,hma"]),
         (["experiment=[demo,nope]"], ["unknown choice experiment=nope; python run.py --help lists them"]),
         (["experiment=lr/x2"], ["unknown choice experiment=lr/x2; did you mean lr/x"]),

@@ -80,7 +80,7 @@ def test_a_wrong_command_line_ends_before_data_with_exit_code_2(run_py: RunPy, t
     lines = errors(run_py("method=lora", f"{OPTIONS}.rank=0", "method/peft=lora", "optimizer.lr=-1", "dataset=dtd"))
     assert lines == ["optimizer.lr=-1 must be greater than 0", f"{OPTIONS}.rank=0 must be greater than 0"]
     lines = errors(run_py("method/peft=loora", f"{OPTIONS}.rnk=1", "method=peft/lora"))
-    assert lines[0].startswith("method/peft=loora is not known: did you mean lora?")
-    assert lines[1].startswith("method=peft/lora is not known") and "peft/" not in lines[1].partition("there are:")[2]
-    assert lines[2].startswith(f"{OPTIONS}.rnk is no setting")
+    assert lines[0].startswith("unknown choice method/peft=loora; did you mean lora?")
+    assert lines[1].startswith("unknown choice method=peft/lora") and "peft/" not in lines[1].partition("there are:")[2]
+    assert lines[2].startswith(f"unknown setting {OPTIONS}.rnk")
     assert not list(tmp_path.iterdir())

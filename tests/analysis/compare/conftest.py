@@ -70,6 +70,7 @@ def write_run(tmp_path: Path) -> WriteRun:
         config = Config(seed=seed)
         config.dataset.name, config.method.name = dataset, method
         config.method.target, trainable = METHODS[method]
+        config.method.reads = config.method.reads if trainable else []
         for key, value in (settings or {}).items():
             set_key(config, key, value)
         digest = fingerprint(config)
