@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
+export RUNS  # a path with any characters reaches the shell unharmed
 
 .PHONY: demo test lint format ui bench
 
@@ -27,7 +28,8 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 ui: $(VENV)/.installed
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUNS)/mlflow.db
+	@[ -d "$$RUNS" ] || { echo "$$RUNS is not a directory: train first, or give make ui RUNS=DIR"; exit 2; }
+	mlflow="$$PWD/$(BIN)/mlflow" && cd "$$RUNS" && "$$mlflow" ui --backend-store-uri sqlite:///mlflow.db
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m analysis.benchmarks

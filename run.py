@@ -6,30 +6,43 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hma_ft.config.checks import check, needs_timm
+from hma_ft.config.command_line import CommandLine, read_command_line
+from hma_ft.config.diagnose import diagnose, first_line
 from hma_ft.config.frozen import typed
+from hma_ft.config.given import given_keys
+from hma_ft.config.groups import Groups
 from hma_ft.config.help import help_text
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
+from hma_ft.config.syntax import is_suspect
 from hma_ft.errors import Interrupted, UserError
+from hma_ft.shortages import shortages_explained
+from hma_ft.tracking.files import refusals_explained
 
 HERE = Path(__file__).resolve().parent
+OPEN_A_RUN = (Task.evaluate, Task.predict, Task.export, Task.sync)
 FURTHER_GROUPS = {"sweep": HERE / "sweeps"}
+_job = Event()  # set once Hydra has composed and a job runs in this process
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> float | None:
     """One job. What the user can mend ends the program here: Hydra would print more than the message."""
+    _job.set()
     try:
-        return run_task(typed(cfg))
+        return run_task(typed(cfg), given_keys(HydraConfig.get().overrides.task))
     except OmegaConfBaseException as error:
-        sys.exit(_complain(_mistakes(error)))
+        sys.exit(_complain(_mistakes() or [first_line(error)]))
     except UserError as error:
         sys.exit(_complain(str(error).splitlines()))
     except Interrupted as error:
@@ -37,8 +50,11 @@ def main(cfg: DictConfig) -> float | None:
         sys.exit(128 + error.signum)
 
 
-def run_task(config: Config) -> float | None:
-    """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper."""
+def run_task(config: Config, given: frozenset[str]) -> float | None:
+    """Check the configuration, then hand it to its task. Returns val top-1 to a sweeper.
+
+    `given` are the settings that the command line names: for a finished run they count, and defaults don't.
+    """
     problems = problems_of(config)
     if problems:
         raise UserError("\n".join(problems))
@@ -46,8 +62,9 @@ def run_task(config: Config) -> float | None:
         from hma_ft.experiment import run  # torch comes with it
 
         return run(config).val_top1
-    task = importlib.import_module(f"hma_ft.tasks.{config.task.value}")
-    code = getattr(task, config.task.value)(config)
+    task = getattr(importlib.import_module(f"hma_ft.tasks.{config.task.value}"), config.task.value)
+    with shortages_explained(), refusals_explained(config.output or config.run or config.runs_dir):
+        code = task(config, given) if config.task in OPEN_A_RUN else task(config)
     if code:
         sys.exit(code)
     return None
@@ -69,27 +86,45 @@ def problems_of(config: Config, *, valid: bool = True) -> list[str]:
 def entry() -> int:
     """Run Hydra; turn what the user can mend into plain lines and exit code 2."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(HERE / "conf", FURTHER_GROUPS), end="")
+        print(help_text(Groups(HERE / "conf", FURTHER_GROUPS)), end="")
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach this function instead of being printed by Hydra
     sys.path.insert(0, str(HERE))
     register_schema()
     try:
+        command = read_command_line(sys.argv[1:])
+        sys.argv[1:] = command.arguments
+        found = _mistakes() if is_suspect(command, _groups(command)) else []
+        if found:
+            return _complain(found)
         main()
+    except SystemExit as error:
+        if error.code == 1 and command.shows_only:  # Hydra's, for a --package that there isn't
+            return 2
+        raise
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except UserError as error:
+        return _complain(str(error).splitlines())
     except (HydraException, OmegaConfBaseException) as error:
-        return _complain(_mistakes(error))
+        return _complain(_mistakes() or [first_line(error)])
+    except YAMLError as error:
+        return _complain([" ".join(str(error).split())])
+    except OSError as error:
+        if _job.is_set():
+            raise
+        return _complain([f"{error.filename}: {error.strerror}"])
     return 0
 
 
-def _mistakes(error: Exception) -> list[str]:
-    """All that is wrong with the command line, of which Hydra found the first."""
-    from hma_ft.config.diagnose import diagnose
+def _groups(command: CommandLine) -> Groups:
+    return Groups(HERE / "conf", FURTHER_GROUPS, command.config_dir)
 
-    further = partial(problems_of, valid=False)
-    found = diagnose(HERE / "conf", sys.argv[1:], further_groups=FURTHER_GROUPS, problems_of=further)
-    return found or [str(error).strip().splitlines()[0]]
+
+def _mistakes() -> list[str]:
+    """All that is wrong with the command line, of which Hydra finds the first."""
+    command = read_command_line(sys.argv[1:])
+    return diagnose(command, _groups(command), problems_of=partial(problems_of, valid=False))
 
 
 def _complain(lines: list[str]) -> int:

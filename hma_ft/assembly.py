@@ -1,5 +1,6 @@
 """The parts of a run, put together from its configuration: data, backbone, method, evaluator."""
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,21 +9,20 @@ from accelerate import Accelerator
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.frozen import load_config
-from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine import checkpoint
+from hma_ft.engine.arithmetic import arithmetic_in_force, library_versions
 from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.engine.randomness import seed_torch
 from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, load_trained_state
-from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
-from hma_ft.tracking.status import State, read_status
 
 
 @dataclass
@@ -43,24 +43,54 @@ class Parts:
 
 def assemble(config: Config, accelerator: Accelerator) -> Parts:
     """Read the data set, build the model on the device. Errors of the configuration that need timm come first."""
+    backbone = build_backbone(config)
+    with accelerator.main_process_first():
+        ensure_present(config.dataset)
+    index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
+    splits = load_splits(config.dataset, index=index)
+    method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
+    prepare_for_device(method, config.trainer)  # before the stores are opened, which are named by what is in force
+    view_store, split_store = feature_stores(config, accelerator, method, splits, autocast=accelerator.autocast())
+    transform = create_eval_transform(config, backbone)
+    evaluator = create_evaluator(config, accelerator, method, splits, transform, store=split_store)
+    return Parts(splits, method, evaluator, transform, view_store)
+
+
+def build_backbone(config: Config, *, load: bool = True) -> Backbone:
+    """The backbone, its random weights a pure function of the seed; `load=False` reads no pretrained ones."""
     seed_torch(config.seed, "initial weights")
-    backbone = create_backbone(
+    return create_backbone(
         config.model,
         image_size=config.augment.image_size,
         tokens=config.method.tokens,
+        peft=config.method.peft,
         grad_checkpointing=config.trainer.grad_checkpointing,
+        load=load,
     )
-    with accelerator.main_process_first():
-        ensure_present(config.dataset)
-    splits = load_splits(config.dataset)
-    method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
-    view_store, split_store = _feature_stores(config, accelerator, method, splits)
-    transform = EvalTransform(
+
+
+def create_eval_transform(config: Config, backbone: Backbone) -> EvalTransform:
+    """The transform of evaluation: resize and crop as the configuration says, else as the backbone was pretrained."""
+    return EvalTransform(
         image_size=config.augment.image_size,
         crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
         interpolation=backbone.interpolation,
+        upright=config.dataset.exif_orientation,
     )
-    evaluator = Evaluator(
+
+
+def create_evaluator(
+    config: Config,
+    accelerator: Accelerator,
+    method: Method,
+    splits: Splits,
+    transform: EvalTransform,
+    *,
+    store: FeatureStore | None,
+    final_weights: bool = False,
+) -> Evaluator:
+    """The evaluator of a data set's splits, in the precision and batches of the configuration."""
+    return Evaluator(
         method,
         accelerator,
         {"train": splits.train, "val": splits.val, "test": splits.test},
@@ -68,17 +98,34 @@ def assemble(config: Config, accelerator: Accelerator) -> Parts:
         batch_size=config.trainer.eval_batch_size,
         workers=config.trainer.workers,
         seed=config.seed,
-        store=split_store,
+        precision=config.trainer.precision,
+        store=store,
+        final_weights=final_weights,
     )
-    return Parts(splits, method, evaluator, transform, view_store)
 
 
-def _feature_stores(
-    config: Config, accelerator: Accelerator, method: Method, splits: Splits
+def prepare_for_device(method: Method, config: TrainerConfig) -> None:
+    """Set memory format and compilation, in place, so that weights keep their names."""
+    for module in method.modules():
+        if isinstance(module, Backbone):
+            if config.channels_last:
+                module.to(memory_format=torch.channels_last)
+            if config.compile:
+                module.compile()
+
+
+def feature_stores(
+    config: Config,
+    accelerator: Accelerator,
+    method: Method,
+    splits: Splits,
+    *,
+    autocast: AbstractContextManager[object],
 ) -> tuple[FeatureStore | None, FeatureStore | None]:
-    """Where the features of a frozen backbone are shared: those of training views, those of whole splits.
+    """Open where the features of a frozen backbone are shared: those of training views, those of whole splits.
 
-    None where they change, or with several processes.
+    `autocast` is the context in which they are computed, by the method as it is now. None where features change, or
+    with several processes.
     """
     if not (config.trainer.feature_reuse and method.features_are_fixed and accelerator.num_processes == 1):
         return None, None
@@ -86,18 +133,18 @@ def _feature_stores(
     shared = {
         "weights": digest_of_frozen(method),
         "model": [config.model.name, config.model.options],
-        "arithmetic": [trainer.precision.value, str(accelerator.device), trainer.compile, trainer.channels_last],
-        "threads": torch.get_num_threads(),
+        "arithmetic": arithmetic_in_force(method.backbone, accelerator.device, autocast),
+        "libraries": library_versions(),
     }
     described = splits.description
     views = {
-        "data": {name: value for name, value in described.items() if name.startswith(("train", "taught", "classes"))},
+        "data": [described["train_content"], described.get("taught_digest"), len(splits.class_names)],
         "augment": asdict(augment),
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
     }
     whole = {
-        "data": described,
+        "data": [described[f"{name}_content"] for name in splits.by_name],
         "transform": [augment.image_size, augment.eval_crop_ratio],
         "batch": trainer.eval_batch_size,
     }
@@ -112,30 +159,7 @@ def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method
     return create_method(config.method, backbone, num_classes, soft_labels=uses_soft_labels(config.augment))
 
 
-def restore(command: Config, accelerator: Accelerator) -> tuple[Config, Parts]:
-    """The finished run `command.run`: its configuration, and its model with the chosen weights.
-
-    What may have moved since is the command's where it says so: data set root, weights file, workers.
-    """
-    directory = Path(command.run or "")
-    status = read_status(directory)
-    if status is None or status.state is not State.finished:
-        state = "is no run directory" if status is None else f"holds a run that is {status.state}"
-        raise UserError(f"run={directory} {state}: give the directory of a finished run")
-    config = load_config(directory / "config.yaml")
-    if command.dataset.root != DatasetConfig().root:
-        config.dataset.root = command.dataset.root
-    config.model.weights = command.model.weights or config.model.weights
-    config.trainer.workers = command.trainer.workers
-    parts = assemble(config, accelerator)
-    load_best(directory, parts.method)
-    return config, parts
-
-
-def load_best(directory: Path, method: Method, name: str | None = None) -> None:
-    """Load the weights that val chose (`name` in checkpoints/, else the newest) into the method."""
-    folder = directory / "checkpoints"
-    state = checkpoint.load(folder / name) if name else checkpoint.load_newest(folder, kind="best")
-    if state is None:
-        raise UserError(f"{folder} holds no weights: train the run again with fresh=true")
+def load_best(directory: Path, method: Method, name: str) -> None:
+    """Load the weights that val chose, `name` in checkpoints/, into the method."""
+    state = checkpoint.load(directory / "checkpoints" / name)
     load_trained_state(method, state["method"], state[FROZEN_DIGEST])

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from contextlib import nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,18 +12,22 @@ from accelerate import Accelerator
 from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
 from hma_ft.config.reads import as_read
-from hma_ft.config.schema import Config, TrackingConfig
+from hma_ft.config.schema import Config, PictureCaching, TrackingConfig
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.description import changed_splits
+from hma_ft.data.splits import load_splits
 from hma_ft.engine.inputs import mixes_images
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
+from hma_ft.shortages import shortage, shortages_explained
 from hma_ft.tracking.console import result_table
 from hma_ft.tracking.files import refusals_explained
 from hma_ft.tracking.lock import RunLock
 from hma_ft.tracking.mlflow_ledger import Ledger
 from hma_ft.tracking.mlflow_mirror import sync
 from hma_ft.tracking.mlflow_sink import MlflowSink
-from hma_ft.tracking.record import RunRecord
+from hma_ft.tracking.record import RunRecord, read_data
 from hma_ft.tracking.result import read_result
 from hma_ft.tracking.status import State, read_status
 from hma_ft.training import train_and_test
@@ -43,7 +47,12 @@ def run(config: Config) -> Summary:
     config = as_read(config)  # not before: the processes share the batch that was asked for
     directory = run_directory(config)
     main = accelerator.is_main_process
-    with stop_on_signals() as stop, refusals_explained(directory), RunLock(directory) if main else nullcontext():
+    with (
+        stop_on_signals() as stop,
+        refusals_explained(directory),
+        shortages_explained(),
+        RunLock(directory) if main else nullcontext(),
+    ):
         if main and config.fresh:
             _clear(directory)
         accelerator.wait_for_everyone()
@@ -54,6 +63,7 @@ def run(config: Config) -> Summary:
             _run_recorded(config, accelerator, directory, stop)
         elif main:
             print("This run is finished: its record is reported. fresh=true starts it over.")
+            _say_if_images_changed(config, directory)
             _complete_mlflow(directory, config.tracking)
         accelerator.wait_for_everyone()  # rank 0 has written the result before the others read it
     result = read_result(directory)
@@ -83,7 +93,7 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
             record.update_status(state=State.interrupted, message=str(error) or "stopped by Ctrl-C")
         raise
     except Exception as error:
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, UserError) else shortage(error) or f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk may be what ended the run; the first error is the one to tell
             record.update_status(state=State.failed, message=message)
         raise
@@ -91,6 +101,24 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
         if sink is not None:
             sink.close()
         record.close()
+
+
+def _say_if_images_changed(config: Config, directory: Path) -> None:
+    """Say it where a finished run's images are others by now. Of files, only those that changed are read."""
+    index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
+    if not config.dataset.on_disk or not index.knows_files:
+        return
+    try:
+        splits = load_splits(replace(config.dataset, cache=PictureCaching.none), index=index)
+    except (UserError, OSError):  # a record is reported wherever it is, with or without its data set
+        return
+    changed = changed_splits(read_data(directory), splits.description)
+    if changed:
+        print(
+            f"warning: the {' and '.join(changed)} images below dataset.root={config.dataset.root} have changed since; "
+            "the figures are those of the images of then",
+            file=sys.stderr,
+        )
 
 
 def _complete_mlflow(directory: Path, tracking: TrackingConfig) -> None:

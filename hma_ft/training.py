@@ -1,21 +1,26 @@
 """What a run does: assemble, train or fit, choose on val, read test once."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from hma_ft.assembly import Parts, assemble, load_best
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.data.description import changed_splits
+from hma_ft.data.equal_images import in_one_line
 from hma_ft.data.loader import train_loader
+from hma_ft.data.splits import Splits
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.engine import checkpoint
+from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.inputs import StepInput, image_steps
-from hma_ft.engine.journal import Journal
+from hma_ft.engine.journal import Journal, seconds_since_start
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
@@ -24,7 +29,7 @@ from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
-from hma_ft.methods.base import Method
+from hma_ft.errors import UserError
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -41,8 +46,8 @@ def train_and_test(
     """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
     parts = assemble(config, accelerator)
     progress = None
+    _record_data(record, parts.splits, config.dataset)
     if record is not None:
-        record.write_data(parts.splits.description)
         progress = Progress(config.trainer.max_steps)
     journal = Journal(
         record,
@@ -51,7 +56,6 @@ def train_and_test(
         batch_size=config.trainer.batch_size,
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
-    _prepare_for_device(parts.method, config.trainer)
     with progress or nullcontext():
         if parts.method.learns_by_steps:
             state = _train(config, accelerator, parts, directory, journal, stop)
@@ -61,10 +65,35 @@ def train_and_test(
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    journal.keep_support(parts.method, parts.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
-        write_mlflow_model(directory, parts, config)
+        write_mlflow_model(
+            directory, parts.method, config, transform=parts.eval_transform, class_names=parts.splits.class_names
+        )
+
+
+def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig) -> None:
+    """Write data.json, and warn of images that splits share. UserError where the run began with other images."""
+    problem: list[str | None] = [None]
+    if record is not None:
+        changed = changed_splits(record.read_data(), splits.description)
+        if changed and checkpoint.exists(record.path("checkpoints"), kind="step"):
+            problem = [
+                f"the {' and '.join(changed)} images of {config.name} below dataset.root={config.root} are not those "
+                "that this run began with: bring those back, or start over with fresh=true"
+            ]
+    broadcast_object_list(problem)  # rank 0 knows the record
+    if problem[0] is not None:
+        raise UserError(problem[0])
+    if record is not None:
+        record.write_data(splits.description | {"class_names": splits.class_names})
+        for note in splits.notes:
+            print(f"data: {note}", flush=True)
+        shared = in_one_line(splits.equal_images, {name: len(samples) for name, samples in splits.by_name.items()})
+        if shared is not None:
+            print(f"warning: {shared}", file=sys.stderr)
 
 
 def _train(
@@ -80,14 +109,17 @@ def _train(
         ema_decay=config.trainer.ema_decay,
     )
     state = journal.resume(learner, directory)
+    clock = _started_clock(parts, state)
     if state.step == 0:
-        _start(parts)
-    if parts.view_store is not None:
+        with clock.on(Spent.training):
+            _start(parts)
+    if parts.method.features_are_fixed:
         steps = feature_steps(
             parts.view_store,
             lambda step: _image_steps(config, accelerator, parts, step),
             parts.method,
             accelerator,
+            clock,
             start_step=state.step,
             max_steps=config.trainer.max_steps,
         )
@@ -100,10 +132,19 @@ def _train(
         journal,
         state,
         stop,
+        clock,
         config=config.trainer,
         schedule=config.scheduler,
     )
     return state
+
+
+def _started_clock(parts: Parts, state: TrainState) -> CostClock:
+    """The run's clock, which counts into the costs of `state`, with this start's way from the command to here."""
+    clock = parts.evaluator.clock
+    clock.go_on_from(state.costs)
+    clock.count(Spent.start, seconds_since_start())
+    return clock
 
 
 def _start(parts: Parts) -> None:
@@ -118,8 +159,11 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     evaluator, state = parts.evaluator, TrainState()
     if journal.record is not None:
         journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
-    parts.method.fit(evaluator.features("train"), evaluator.features("val"))
-    metrics = _evaluate_val(parts)
+    clock = _started_clock(parts, state)
+    with clock.on(Spent.training):
+        parts.method.fit(evaluator.features("train"), evaluator.features("val"))
+    with clock.on(Spent.evaluation):
+        metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
@@ -166,13 +210,3 @@ def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
     """The model's mean in 0..255, what random erasing and maps of the picture fill with."""
     red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
     return red, green, blue
-
-
-def _prepare_for_device(method: Method, config: TrainerConfig) -> None:
-    """Memory format and compilation, in place, so that weights keep their names."""
-    for module in method.modules():
-        if isinstance(module, Backbone):
-            if config.channels_last:
-                module.to(memory_format=torch.channels_last)
-            if config.compile:
-                module.compile()

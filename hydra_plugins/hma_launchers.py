@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -12,6 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from hma_ft.errors import UserError
+from hma_ft.files.writable import folder_refusal
 from hma_ft.launch.options import LocalOptions, SlurmOptions
 
 if TYPE_CHECKING:
@@ -26,7 +29,10 @@ class _SweepLauncher(Launcher):
         self.options = options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by the sweeper."""
+        """Called by the sweeper, before it writes. Raises UserError if it couldn't."""
+        reason = folder_refusal(Path(config.hydra.sweep.dir))
+        if reason:
+            raise UserError(f"runs_dir={config.runs_dir} can't be written ({reason}): give another directory")
         self.hydra_context = hydra_context
         self.config = config
 
@@ -36,10 +42,11 @@ class _SweepLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """One JobReturn a job, its value val top-1. Exit code 2 for mistakes, 1 for trials that did not finish."""
-        from hma_ft.errors import UserError
         from hma_ft.launch.submit import run_sweep
 
         setup_globals()
+        if not job_overrides:
+            raise UserError("the sweep has no trials: one of its overrides gives no value")
         jobs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         try:
             trials = [(overrides, self._typed(job)) for overrides, job in zip(job_overrides, jobs, strict=True)]

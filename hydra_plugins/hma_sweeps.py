@@ -1,4 +1,4 @@
-"""Makes the files of sweeps/ selectable as `sweep=NAME`, from any working directory."""
+"""Makes the files of sweeps/ selectable as `sweep=NAME`, and choices in folders of a group known to completion."""
 
 from pathlib import Path
 
@@ -8,8 +8,12 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
+from hma_ft.config.groups import MEANINGS, Groups
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONF, SWEEPS = REPOSITORY / "conf", REPOSITORY / "sweeps"
 GROUP = "sweep"
+_groups = Groups(CONF, {GROUP: SWEEPS})
 
 
 class SweepFiles(FileConfigSource):
@@ -39,8 +43,33 @@ class SweepFiles(FileConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Options of the group, or the group."""
         if config_path == GROUP and results_filter in (None, ObjectType.CONFIG):
-            return sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+            return _groups.choices(GROUP)
         return [GROUP] if config_path == "" and results_filter in (None, ObjectType.GROUP) else []
+
+
+class ChoicesInFolders(FileConfigSource):
+    """Lists `ablation/bank` among the options of `experiment`; Hydra loads it from conf/ but lists no folders."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Of the search path's entry."""
+        return "folders"
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is a group of conf/."""
+        return config_path in MEANINGS
+
+    def is_config(self, config_path: str) -> bool:
+        """Nothing is loaded from here."""
+        return False
+
+    def available(self) -> bool:
+        """Whether conf/ is there."""
+        return CONF.is_dir()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """All options of the group."""
+        return _groups.choices(config_path) if results_filter in (None, ObjectType.CONFIG) else []
 
 
 def _inside(config_path: str) -> str:
@@ -48,8 +77,9 @@ def _inside(config_path: str) -> str:
 
 
 class SweepsSearchPath(SearchPathPlugin):
-    """Adds sweeps/ to where Hydra looks."""
+    """Adds both to where Hydra looks."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called once, when the command line is composed."""
         search_path.append(provider="hma", path=f"{SweepFiles.scheme()}://{SWEEPS}")
+        search_path.append(provider="hma", path=f"{ChoicesInFolders.scheme()}://{CONF}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -36,11 +37,16 @@ RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run_py(repository: Path, tmp_path: Path) -> RunPy:
-    """`run_py("method=head", ...)` runs run.py in tmp_path, where its records go, on one thread."""
+    """`run_py("method=head", ...)` runs run.py in tmp_path, where its records go, on one thread.
 
-    def run(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    With `cold=True` in an interpreter of its own, as a user starts it.
+    """
+
+    def run(*arguments: str, timeout: float = 600, cold: bool = False) -> subprocess.CompletedProcess[str]:
+        if not cold:
+            return processes.run(processes.RUN_PY, *arguments, folder=tmp_path, timeout=timeout)
         return subprocess.run(
-            [sys.executable, str(repository / "run.py"), *arguments],
+            [sys.executable, processes.RUN_PY, *arguments],
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,

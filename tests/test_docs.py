@@ -21,13 +21,3 @@ def test_links_lead_somewhere(repository: Path) -> None:
     for page in (repository / "README.md", *sorted((repository / "docs").glob("*.md"))):
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_figures_of_the_readme_stand_in_the_study(repository: Path) -> None:
-    """The pages are written from records, the README by hand."""
-    introduction = (repository / "README.md").read_text().split("\n## Use\n")[0]
-    pages = "".join(path.read_text() for path in (repository / "docs").glob("STUDY*.md"))
-    figures = re.findall(r"(?<![\w.])[+-]?\d+\.\d\d(?![\d.])", introduction)
-    assert len(figures) > 40
-    missing = [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", pages)]
-    assert not missing

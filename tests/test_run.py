@@ -64,6 +64,7 @@ def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: l
         assert figures[key] > 0
     with np.load(directory / "predictions.npz") as stored:
         labels, own = stored["labels"], stored["probabilities"].astype(np.float64)
+        assert len(set(stored["keys"].tolist())) == len(labels)  # each test image has a name of its own
     assert figures["test/top1"] == pytest.approx(accuracy_score(labels, own.argmax(1)))
     assert figures["test/top5"] == pytest.approx(top_k_accuracy_score(labels, own, k=5))
     assert figures["test/nll"] == pytest.approx(log_loss(labels, own / own.sum(1, keepdims=True)), abs=1e-5)

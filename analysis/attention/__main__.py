@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.arguments import parse, positive, run_tool
+from analysis.arguments import parse, positive, require_folder, run_tool
 
 DEFAULTS = {
     "run": None,
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str]) -> None:
     """Check the arguments, then look into the run."""
     values = parse(arguments, DEFAULTS)
     images, top = positive(values, "images"), positive(values, "top")
+    folder = Path(values["out"] or Path("attention") / Path(values["run"] or "").resolve().name)
+    require_folder("out", folder)
     from analysis.attention.report import write_report  # torch comes with it
     from analysis.trained import open_run
 
@@ -43,7 +45,6 @@ def main(arguments: Sequence[str]) -> None:
         weights=values["weights"],
         device=values["device"] or "auto",
     )
-    folder = Path(values["out"] or Path("attention") / trained.directory.resolve().name)
     classes = None if values["classes"] is None else values["classes"].split(",")
     write_report(trained, folder, classes=classes, images=images, top=top)
     print(f"{folder / 'index.html'}")

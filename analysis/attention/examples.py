@@ -37,8 +37,8 @@ class BetweenDatapoints:
 
 def choose(trained: Trained, classes: list[str] | None, per_class: int) -> Examples:
     """The first `per_class` test images of each class; without `classes`, of those that the results suggest."""
-    seen = trained.parts.evaluator.features("test")
-    predicted = trained.parts.evaluator.predict("test", trained.modes[0]).probabilities.argmax(1)
+    seen = trained.evaluator.features("test")
+    predicted = trained.evaluator.predict("test", trained.modes[0]).probabilities.argmax(1)
     labels = seen.labels.cpu()
     chosen = telling_classes(labels, predicted) if classes is None else class_ids(classes, trained.class_names)
     rows = torch.cat([(labels == label).nonzero().squeeze(1)[:per_class] for label in chosen])
@@ -81,9 +81,9 @@ def between_datapoints(trained: Trained, examples: Examples) -> BetweenDatapoint
         return None
     generator = torch.Generator().manual_seed(derive_seed("attention examples", len(examples.ids)))
     order = torch.randperm(len(examples.ids), generator=generator)
-    with trained.parts.method.inference("batch"):
+    with trained.method.inference("batch"):
         by_class, shuffled = (
-            trained.head.attention(examples.features[rows.to(examples.features.device)])["context"].of(BATCH).cpu()
+            trained.attention(examples.features[rows.to(examples.features.device)])["context"].of(BATCH).cpu()
             for rows in (torch.arange(len(order)), order)
         )
     means = _block_means(by_class.mean(0), examples.labels, examples.classes)
@@ -92,9 +92,9 @@ def between_datapoints(trained: Trained, examples: Examples) -> BetweenDatapoint
 
 def attention_alone(trained: Trained, examples: Examples, mode: str) -> dict[str, AttentionMap]:
     """Attention of the examples in a mode in which they don't read each other."""
-    trained.parts.evaluator.prepare_inference(mode)
-    with trained.parts.method.inference(mode):
-        return trained.head.attention(examples.features)
+    trained.prepare_inference(mode)
+    with trained.method.inference(mode):
+        return trained.attention(examples.features)
 
 
 def _block_means(weights: Tensor, labels: Tensor, classes: list[int]) -> Tensor:

@@ -59,7 +59,7 @@ def _entries(trained: Trained, examples: Examples, attention: AttentionMap, sour
     weights = attention.of(source).mean(0) * readable(trained.head, source, len(examples.ids))
     best = weights.topk(min(top, weights.shape[1]), dim=1)
     ids, labels = _row_ids(trained, source), column_classes(trained.head, source).argmax(1)
-    train, test = trained.parts.splits.train, trained.parts.splits.test
+    train, test = trained.splits.train, trained.splits.test
     entries = []
     for place in spread(examples):
         read = []

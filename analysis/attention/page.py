@@ -27,7 +27,7 @@ class Section(NamedTuple):
 def write_page(path: Path, trained: Trained, readings: Sequence[Reading], sections: Sequence[Section]) -> None:
     """index.html."""
     title = f"What {trained.directory.resolve().name} looked at"
-    count = len(trained.parts.splits.test)
+    count = len(trained.splits.test)
     introduction = (
         f"Method {trained.config.method.name} on {trained.config.dataset.name}, {count} test images; headline "
         f"inference mode: {trained.modes[0]}. Numbers: numbers.json."

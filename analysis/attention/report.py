@@ -68,7 +68,7 @@ def _write_numbers(
         "method": trained.config.method.name,
         "dataset": trained.config.dataset.name,
         "headline_inference": trained.modes[0],
-        "test_images": len(trained.parts.splits.test),
+        "test_images": len(trained.splits.test),
         "class_names": trained.class_names,
         "examples": {"classes": examples.classes, "ids": examples.ids.tolist()},
         "readings": numbers(readings),
@@ -141,7 +141,7 @@ def _memories(trained: Trained, folder: Path, examples: Examples, readings: list
 
 
 def _galleries(trained: Trained, folder: Path, found: dict[str, list[Entry]]) -> list[Section]:
-    sections, splits = [], trained.parts.splits
+    sections, splits = [], trained.splits
     for source, entries in found.items():
         if not any(entry.read for entry in entries):
             continue
@@ -155,9 +155,9 @@ def _galleries(trained: Trained, folder: Path, found: dict[str, list[Entry]]) ->
 def _rollout(trained: Trained, folder: Path, examples: Examples) -> Section:
     """UserErrors become a sentence: not every backbone has a rollout."""
     places = spread(examples)
-    test, transform = trained.parts.splits.test, trained.parts.eval_transform
+    test, transform = trained.splits.test, trained.transform
     images = torch.stack([transform(test.load(int(examples.ids[place]))) for place in places])
-    backbone = trained.parts.backbone
+    backbone = trained.method.backbone
     try:
         patches, rest = rollout(backbone, images.to(backbone.mean.device))
     except UserError as error:

@@ -17,15 +17,15 @@ from timm.layers import Attention
 from torch import Tensor, nn
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.backbone.tokens import PARAMETER
 from hma_ft.errors import UserError
+from hma_ft.peft.insertion import deep_tokens
 
 
 @torch.no_grad()
 def rollout(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
     """uint8 images [B, 3, S, S] -> share of each patch [B, rows, columns], and of everything else [B].
 
-    Everything else: the class token and its like, registers and memory tokens. All shares of an image sum to 1.
+    Everything else: the class token and its like, registers, memory tokens, prompts. All shares of an image sum to 1.
 
     Raises:
         UserError: a transformer whose attention isn't timm's plain one, or whose pooling is no token and no mean.
@@ -36,7 +36,7 @@ def rollout(backbone: Backbone, images: Tensor) -> tuple[Tensor, Tensor]:
     for block, attention in zip(vit.blocks, block_attention(backbone, images), strict=True):
         residual = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
         step = (attention.mean(1) + residual) / 2
-        own = _tokens_of_its_own(block, vit)
+        own = deep_tokens(vit, block)
         if own:  # tokens that enter and leave with this block end a path
             step = step[:, :-own, :-own]
         mixed = step if mixed is None else step @ mixed
@@ -68,7 +68,7 @@ def block_attention(backbone: Backbone, images: Tensor) -> list[Tensor]:
                     "timm's plain attention (vit_*, deit_*)"
                 )
             stack.callback(module.register_forward_hook(record).remove)
-        backbone(images)
+        backbone.forward(images)  # not what was compiled of it, which passes over the hooks
     return seen
 
 
@@ -83,12 +83,6 @@ def attention_weights(module: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
     if module.gate is not None:
         mixed = mixed * module.gate(tokens).sigmoid()
     return weights, module.proj(mixed)
-
-
-def _tokens_of_its_own(block: nn.Module, vit: Any) -> int:
-    """Memory tokens that are appended before this block and dropped after it (type `standard`)."""
-    every = all(hasattr(other, PARAMETER) for other in vit.blocks)
-    return getattr(block, PARAMETER).shape[1] if every and hasattr(block, PARAMETER) else 0
 
 
 def _pooling_row(vit: Any) -> Callable[[Tensor], Tensor]:

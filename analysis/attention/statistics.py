@@ -91,14 +91,14 @@ def readable(head: HMAHead, source: str, readers: int) -> Tensor:
 
 def _maps(trained: Trained, split: str, mode: str) -> Iterator[tuple[Tensor, Tensor, dict[str, AttentionMap]]]:
     """Labels, predicted classes and attention, in the very batches in which the run was evaluated."""
-    evaluator, method = trained.parts.evaluator, trained.parts.method
+    evaluator, method = trained.evaluator, trained.method
     seen = evaluator.features(split)
     evaluator.prepare_inference(mode)
     with method.inference(mode):
         for rows in evaluator.batches(split, mode):
             features = seen.features[rows.to(seen.features.device)]
             predicted = evaluator.classify(features).argmax(1).to(features.device)
-            yield seen.labels[rows.to(features.device)], predicted, trained.head.attention(features)
+            yield seen.labels[rows.to(features.device)], predicted, trained.attention(features)
 
 
 def _per_image(

@@ -10,10 +10,11 @@ import argparse
 import importlib
 import sys
 import time
-from pathlib import Path
 
+from analysis.arguments import exit_code, require_file
 from analysis.benchmarks.finding import REPOSITORY, Finding, options, table
 from analysis.benchmarks.machine import description
+from hma_ft.config.paths import path_argument
 
 NAMES = ("startup", "head", "memory", "input_pipeline", "sweep")
 TEXT = """\
@@ -32,10 +33,16 @@ analysis.benchmarks.NAME` measures one part: {names}. `python -m analysis.benchm
 
 def main(arguments: list[str]) -> int:
     """Measure, print, write. Exit code 1 if a benchmark could not be run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the scripts out")
-    parser.add_argument("--out", type=Path, help="where the page is written; docs/BENCHMARKS.md unless --quick")
+    parser.add_argument(
+        "--out", type=path_argument, help="where the page is written; docs/BENCHMARKS.md unless --quick"
+    )
     chosen = parser.parse_args(arguments)
+    if chosen.out is not None:
+        require_file("--out", chosen.out)
     machine, started = description(), time.monotonic()
     findings: list[Finding] = []
     failed = False
@@ -54,9 +61,10 @@ def main(arguments: list[str]) -> int:
     print(page)
     out = chosen.out or (None if chosen.quick else REPOSITORY / "docs/BENCHMARKS.md")
     if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page)
     return int(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(exit_code(lambda: main(sys.argv[1:])))

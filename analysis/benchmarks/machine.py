@@ -1,9 +1,7 @@
 """Where a measurement was made."""
 
 import os
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 
@@ -24,19 +22,10 @@ def description() -> str:
         [
             f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             f"- commit: {code}",
-            f"- processor: {_processor()}, {here['cpus']} cores and {here['torch_threads']} torch threads for this "
+            f"- processor: {here['cpu']}, {here['cpus']} cores and {here['torch_threads']} torch threads for this "
             f"process; {psutil.virtual_memory().total / 2**30:.0f} GiB of memory",
             f"- GPU: {device}",
             f"- load average (1 minute) at the start: {os.getloadavg()[0]:.1f}",
             f"- Python {here['python']}, {versions}",
         ]
     )
-
-
-def _processor() -> str:
-    """The model's name as Linux tells it."""
-    try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1] if found else "unknown"

@@ -1,33 +1,34 @@
 """`python -m analysis.compare`: read, choose, compare, print, write."""
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from analysis.arguments import exit_code, require_file, require_folder
 from analysis.compare.arguments import parse
 from analysis.compare.build import records_of, report_of
 from analysis.compare.report import Report, write_json
 from analysis.compare.text import csv_text, markdown, print_report
-from hma_ft.errors import UserError
 from hma_ft.tracking.environment import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line about what the user can mend."""
     options = parse(arguments)
-    try:
-        report = report_of(records_of(options), options, command_line())
-        print_report(report)
-        _write(report, options.out, options.html, figures=not options.no_figures)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: _compare(options))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    if options.out is not None:
+        require_folder("--out", options.out)
+    if options.html is not None:
+        require_file("--html", options.html)
+    report = report_of(records_of(options), options, command_line())
+    print_report(report)
+    _write(report, options.out, options.html, figures=not options.no_figures)
 
 
 def _write(report: Report, out: Path | None, html: Path | None, *, figures: bool) -> None:

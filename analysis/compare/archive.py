@@ -7,6 +7,7 @@ curves.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def read_archive(path: Path) -> tuple[list[RunData], SweepData]:
             )
             for run in content["runs"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} can't be read ({error}): get the file again, or remove it") from error
     return runs, sweep
 
@@ -69,9 +70,12 @@ def _add(arrays: dict[str, np.ndarray], run: RunData) -> dict[str, dict[str, Any
         found = run.read_predictions(suffix)
         if found is None:
             continue
-        digest = hashlib.sha256(found.ids.tobytes() + found.labels.tobytes()).hexdigest()[:8]
+        keys = b"" if found.keys is None else found.keys.tobytes()
+        digest = hashlib.sha256(found.ids.tobytes() + found.labels.tobytes() + keys).hexdigest()[:8]
         arrays.setdefault(f"ids-{digest}", found.ids)
         arrays.setdefault(f"labels-{digest}", found.labels)
+        if found.keys is not None:
+            arrays.setdefault(f"keys-{digest}", found.keys)
         name = f"predicted-{run.fingerprint[:12]}{suffix}"
         arrays[name] = found.predicted.astype(np.uint16)
         places[suffix] = {"pictures": digest, "predicted": name, "class_names": found.class_names}
@@ -84,8 +88,9 @@ def _predictions(
     place = places.get(suffix)
     if place is None:
         return None
-    ids, labels = arrays[f"ids-{place['pictures']}"], arrays[f"labels-{place['pictures']}"]
-    return Predictions(ids, labels, arrays[place["predicted"]].astype(np.int64), place["class_names"])
+    digest, predicted = place["pictures"], arrays[place["predicted"]].astype(np.int64)
+    keys = arrays.get(f"keys-{digest}")
+    return Predictions(arrays[f"ids-{digest}"], arrays[f"labels-{digest}"], predicted, place["class_names"], keys=keys)
 
 
 def _without_places(env: Mapping[str, Any]) -> dict[str, Any]:

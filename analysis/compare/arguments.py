@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.compare.metric import METRICS
+from hma_ft.config.paths import path_argument, user_path
 
 _EXAMPLES = """\
 examples:
@@ -23,6 +24,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options; exits with code 2 and a line for one that does not exist."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.compare",
+        usage="%(prog)s [options]",
         description="Compare groups of runs: accuracy over seeds with intervals, cost, paired tests, figures.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,17 +33,28 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _choice(parser.add_argument_group("which runs"))
     _view(parser.add_argument_group("what is compared"))
     output = parser.add_argument_group("output, beside the tables in the terminal")
-    output.add_argument("--out", type=Path, metavar="DIR", help="Markdown, CSV, LaTeX, JSON, and figures (PNG, PDF)")
+    output.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="Markdown, CSV, LaTeX, JSON, and figures (PNG, PDF)"
+    )
     output.add_argument("--no-figures", action="store_true", help="tables only, in seconds")
-    output.add_argument("--html", type=Path, metavar="FILE", help="one page with everything, that needs no other file")
+    output.add_argument(
+        "--html", type=path_argument, metavar="FILE", help="one page with everything, that needs no other file"
+    )
     return parser.parse_args(arguments)
 
 
 def _source(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--runs", type=Path, nargs="+", default=[Path("runs")], metavar="DIR", help="folders of runs (default: runs)"
+        "--runs",
+        type=path_argument,
+        nargs="+",
+        default=[Path("runs")],
+        metavar="DIR",
+        help="folders of runs (default: runs)",
     )
-    group.add_argument("--mlflow", metavar="URI", help="read MLflow instead, such as sqlite:///runs/mlflow.db")
+    group.add_argument(
+        "--mlflow", type=user_path, metavar="URI", help="read MLflow instead, such as sqlite:///runs/mlflow.db"
+    )
     group.add_argument(
         "--experiment", nargs="+", default=[], metavar="NAME", help="experiments of MLflow (default: all)"
     )
@@ -87,7 +100,10 @@ def _keys(text: str) -> list[str]:
 
 
 def _level(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0.5 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} does not lie between 0.5 and 1")
     return value

@@ -130,9 +130,9 @@ def _facts(runs: Sequence[RunData], free: set[str]) -> list[tuple[str, Callable[
         if _SPLIT_SEED in free:
             for seed in sorted({run.seed for run in runs}):
                 same_seed = [run for run in runs if run.seed == seed]
-                facts.append((f"the {split} split of seed {seed}", partial(_digest, split), same_seed))
+                facts += _split_facts(split, f"the {split} split of seed {seed}", same_seed)
         else:
-            facts.append((f"the {split} split", partial(_digest, split), runs))
+            facts += _split_facts(split, f"the {split} split", runs)
     keys = sorted({key for run in runs for key in run.params})
     for key in keys:
         if key in free or key in _NO_SETTING or not counts(key):
@@ -142,8 +142,25 @@ def _facts(runs: Sequence[RunData], free: set[str]) -> list[tuple[str, Callable[
     return facts
 
 
+def _split_facts(
+    split: str, name: str, runs: Sequence[RunData]
+) -> list[tuple[str, Callable[[RunData], str], Sequence[RunData]]]:
+    """What must be equal of a split: the content of its images, and names where a record is from before those."""
+    contents = [run for run in runs if f"{split}_content" in run.data]
+    facts: list[tuple[str, Callable[[RunData], str], Sequence[RunData]]] = []
+    if len(contents) < len(runs):
+        facts.append((name, partial(_digest, split), runs))
+    same_names = len({_digest(split, run) for run in contents}) == 1
+    what = f"{name} (its images, under equal names)" if same_names else name
+    return [*facts, (what, partial(_content, split), contents)]
+
+
 def _digest(split: str, run: RunData) -> str:
     return str(run.data.get(f"{split}_digest", "unknown"))
+
+
+def _content(split: str, run: RunData) -> str:
+    return str(run.data[f"{split}_content"])[:16]
 
 
 def _unequal(name: str, runs: Sequence[RunData], value: Callable[[RunData], str]) -> list[str]:
@@ -189,20 +206,7 @@ def remarks(cells: Sequence[Cell]) -> list[str]:
         unknown = sum(fact(run) == "unknown" for run in runs)
         if unknown:
             found.append(f"the {name} of {unknown} of {len(runs)} runs is unknown")
-    stored = [cell.group for cell in cells if any(_reads_stored_features(run) for run in cell.runs)]
-    if stored:
-        found.append(
-            f"training times of {', '.join(dict.fromkeys(stored))} depend on which run filled the store of features; "
-            "trainer.feature_reuse=false measures without it"
-        )
     return found + _seed_remarks(cells)
-
-
-def _reads_stored_features(run: RunData) -> bool:
-    """Whether a run may have read features that an earlier run computed."""
-    fixed = {"method.backbone": "frozen", "method.class_token": "false", "method.tokens.type": "none"}
-    wanted = fixed | {"trainer.feature_reuse": "true"}
-    return run.learns_by_steps and all(run.params.get(key) == value for key, value in wanted.items())
 
 
 def _version(run: RunData, package: str) -> str:

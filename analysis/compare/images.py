@@ -4,18 +4,16 @@ The seeds of a group see the same images, so their answers to one image are not 
 contingency tables of all seeds would count every image several times. Hence one figure an image: in how many seeds
 it was recognised. Two groups are compared image by image: McNemar's test counts the images on which one group was
 right in more seeds than the other, which is the usual test where there is one seed. The bootstrap resamples images.
-Both are about these trained models on further images; what another seed would give is the matter of `statistics`.
+Both are about these trained models on further images; what another seed would give is the matter of `statistics`, and
+both together of `crossed`.
 """
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from analysis.compare.records import RunData
-from analysis.compare.statistics import NO_INTERVAL, Interval, bootstrap_interval
+from analysis.compare.statistics import Interval, bootstrap_interval
 
 
 class ImageTest(NamedTuple):
@@ -29,31 +27,8 @@ class ImageTest(NamedTuple):
     bootstrap: Interval
 
 
-NO_TEST = ImageTest(0, 0, 0, math.nan, math.nan, NO_INTERVAL)
-
-
-def recognised(runs: Sequence[RunData], mode: str | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Ids and labels of the images [2, N], and the share of the runs that are right about each [N].
-
-    None where predictions are missing, or the runs were tested on different images.
-    """
-    images: np.ndarray | None = None
-    right: list[np.ndarray] = []
-    for run in runs:
-        predictions = run.read_predictions(run.suffix(mode))
-        if predictions is None:
-            return None
-        mine = np.stack([predictions.ids, predictions.labels])
-        if images is not None and not np.array_equal(images, mine):
-            return None
-        images = mine
-        right.append(predictions.correct)
-    return None if images is None else (images, np.mean(right, axis=0))
-
-
-def image_test(group: np.ndarray, baseline: np.ndarray, *, level: float = 0.95) -> ImageTest:
-    """From shares of seeds that are right about each image, [N] each."""
-    differences = group - baseline
+def image_test(differences: np.ndarray, *, level: float = 0.95) -> ImageTest:
+    """From differences [N], group minus baseline, of the shares of seeds that are right about each image."""
     better, worse = int((differences > 1e-9).sum()), int((differences < -1e-9).sum())
     return ImageTest(
         images=len(differences),

@@ -5,7 +5,7 @@ import re
 from analysis.compare.report import Report
 from analysis.compare.table import Table
 
-_NAMES = ("summary", "paired", "images", "modes", "cost", "aggregate", "grid")
+_NAMES = ("summary", "verdict", "paired", "images", "modes", "cost", "aggregate", "grid")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

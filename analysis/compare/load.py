@@ -1,6 +1,7 @@
 """Run directories as records."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ def load_directories(folders: Sequence[Path]) -> Records:
     sweeps: list[SweepData] = []
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"--runs {folder} is no folder: give the runs_dir of run.py, or a run directory")
+            raise UserError(f"--runs {folder} is not a directory: give the runs_dir of run.py, or a run directory")
         for directory in _run_directories(folder):
             status = read_status(directory)
             if status is None or status.state is not State.finished:
@@ -60,6 +61,9 @@ def read_run(directory: Path, fingerprint: str) -> RunData:
         config = yaml.safe_load((directory / "config.yaml").read_text())
         result = json.loads((directory / "result.json").read_text())
         data, env = (_json(directory / name) for name in ("data.json", "env.json"))
+        for name, content in (("config.yaml", config), ("result.json", result), ("data.json", data), ("env.json", env)):
+            if not isinstance(content, dict):
+                raise ValueError(f"{name} must hold values by name")
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the record {directory} can't be read ({reason}): repair or remove the directory") from error
@@ -76,8 +80,8 @@ def read_run(directory: Path, fingerprint: str) -> RunData:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _predictions_of(directory: Path, suffix: str) -> Predictions | None:
@@ -93,7 +97,8 @@ def read_predictions(path: Path) -> Predictions:
             names = [str(name) for name in arrays["class_names"]]
             probabilities = arrays["probabilities"][order]
             predicted = probabilities.argmax(axis=1)
-            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            keys = arrays["keys"][order] if "keys" in arrays else None
+            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities, keys)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile, zlib.error) as error:
         reason = f"{path} can't be read ({error})"
         raise UserError(f"{reason}: repeat the run with fresh=true, or remove the file") from error

@@ -3,15 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.artifacts import CURVES, Artifacts
 from analysis.compare.records import Records, RunData, SweepData
+from hma_ft.config.paths import uri_problem
 from hma_ft.errors import UserError
 from hma_ft.tracking.environment import without_passwords
 from hma_ft.tracking.mlflow_mirror import short
-from hma_ft.tracking.mlflow_store import connect
+from hma_ft.tracking.mlflow_store import connect, database_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,8 +23,11 @@ _PAGE = 500
 def load_mlflow(uri: str, experiments: Sequence[str] = ()) -> Records:
     """The runs at a tracking URI, of all experiments or of those named. UserError if it is out of reach or empty."""
     shown = without_passwords(uri)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.is_file():
+    problem = uri_problem(uri)
+    if problem:
+        raise UserError(f"--mlflow {shown} {without_passwords(problem)}")
+    database = database_file(uri)
+    if database is not None and not database.is_file():
         raise UserError(f"--mlflow {shown}: there is no file {database}; the default lies at <runs_dir>/mlflow.db")
     try:
         client = connect(uri)

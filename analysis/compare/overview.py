@@ -46,7 +46,7 @@ def aggregate_table(comparison: Comparison) -> tuple[Table, list[str]]:
     ]
     note = (
         "Rank 1 is best. IQM: mean of the middle half of all runs. Intervals: bootstrap over runs within each data set "
-        "(Agarwal et al., NeurIPS 2021)."
+        "(Agarwal et al., NeurIPS 2021), test images held fixed."
     )
     notes = [f"over all data sets without {', '.join(left_out)}, which some lack"] if several and left_out else []
     return Table("aggregate", f"Over {len(comparison.datasets)} data sets", columns, rows, note), notes

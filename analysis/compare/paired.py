@@ -1,11 +1,12 @@
-"""Every group against the baseline: differences by seed and what they show."""
+"""Every group against the baseline over seeds, with the test images held fixed."""
 
 import math
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
-from analysis.compare.metric import plain, probability
-from analysis.compare.statistics import POWER, SEEDS_UP_TO, holm, least_p, paired, seeds_needed
+from analysis.compare.metric import probability
+from analysis.compare.records import RunData
+from analysis.compare.statistics import holm, paired
 from analysis.compare.table import Column, Row, Table
 
 
@@ -15,21 +16,14 @@ def paired_table(comparison: Comparison) -> Table:
     for name in ("p_t", "p_sign_flip"):
         for row, adjusted in zip(rows, holm([row[name] for row in rows]), strict=True):
             row[f"{name}_holm"] = adjusted
-    least = holm([least_p(row["pairs"]) if row["pairs"] else math.nan for row in rows])
-    for row, p in zip(rows, least, strict=True):
-        row["least_p_holm"] = p
-        row["can_decide"] = bool(p <= comparison.alpha + 1e-12)
-        alpha = comparison.alpha / len(rows)
-        row["seeds_needed"] = seeds_needed(row["difference"], row["sd"], alpha=alpha)
-        row["verdict"] = _verdict(comparison, row)
     return Table(
         "paired",
-        f"Against {comparison.baseline}: difference in test {comparison.metric.title}",
+        f"Against {comparison.baseline}: seeds alone, {comparison.metric.title}",
         _columns(comparison),
         rows,
-        "Differences are by seed. The verdict is that of the sign-flip test, p (signs), after Holm's correction for "
-        f"the {len(rows)} rows of the table. least p: what this test can give at best "
-        f"with this number of seeds. Seeds needed: for {POWER:.0%} power, if difference and spread are as seen.",
+        "Differences are by seed, on the same test images: what further seeds do on these images, not what they do on "
+        "further images. p (signs) is the sign-flip test's, least p what it can give at best with this number of "
+        f"seeds. Holm: corrected for the {len(rows)} rows of the table.",
     )
 
 
@@ -42,8 +36,6 @@ def _columns(comparison: Comparison) -> list[Column]:
         Column("pairs", lambda row: str(row["pairs"])),
         Column(f"difference, {unit}", lambda row: metric.text(row["difference"], sign=True)),
         Column(f"{percent} (t)", lambda row: metric.interval(row["t_low"], row["t_high"], sign=True)),
-        Column("verdict", lambda row: row["verdict"], right=False),
-        Column("seeds needed", _needed),
         Column("p (t)", lambda row: probability(row["p_t"])),
         Column("Holm", lambda row: probability(row["p_t_holm"])),
         Column("p (signs)", lambda row: probability(row["p_sign_flip"])),
@@ -53,18 +45,14 @@ def _columns(comparison: Comparison) -> list[Column]:
 
 
 def _row(comparison: Comparison, cell: Cell, base: Cell) -> Row:
-    seeds = common_seeds(cell, base)
-    mine = dict(zip(cell.seeds, comparison.scores(cell), strict=True))
-    other = dict(zip(base.seeds, comparison.scores(base), strict=True))
-    values = {seed: mine[seed] - other[seed] for seed in seeds}
-    finite = {seed: value for seed, value in values.items() if math.isfinite(value)}
-    found = paired(list(finite.values()), level=comparison.level)
+    differences = seed_differences(comparison, cell, base)
+    found = paired(list(differences.values()), level=comparison.level)
     return {
         "dataset": cell.dataset,
         "group": cell.group,
         "baseline": base.group,
         "pairs": found.n,
-        "differences": finite,  # by seed
+        "differences": differences,
         "difference": found.mean,
         "sd": found.sd,
         "t_low": found.t.low,
@@ -75,49 +63,20 @@ def _row(comparison: Comparison, cell: Cell, base: Cell) -> Row:
     }
 
 
+def seed_differences(comparison: Comparison, cell: Cell, base: Cell) -> dict[str, float]:
+    """Group minus baseline in the test metric, by common seed; without those where one is not finite."""
+    mine = dict(zip(cell.seeds, comparison.scores(cell), strict=True))
+    other = dict(zip(base.seeds, comparison.scores(base), strict=True))
+    values = {seed: mine[seed] - other[seed] for seed in common_seeds(cell, base)}
+    return {seed: value for seed, value in values.items() if math.isfinite(value)}
+
+
+def paired_runs(cell: Cell, base: Cell) -> list[tuple[RunData, RunData]]:
+    """The two runs of each common seed."""
+    mine, other = ({run.seed: run for run in found.runs} for found in (cell, base))
+    return [(mine[seed], other[seed]) for seed in common_seeds(cell, base)]
+
+
 def common_seeds(cell: Cell, base: Cell) -> list[str]:
     """Seeds that both have."""
     return [seed for seed in cell.seeds if seed in base.seeds]
-
-
-def _verdict(comparison: Comparison, row: Row) -> str:
-    """In words, by the sign-flip test after Holm."""
-    if not row["pairs"]:
-        return "no common seed"
-    if not row["can_decide"]:
-        return "can't decide"
-    if row["p_sign_flip_holm"] <= comparison.alpha + 1e-12:
-        higher = row["difference"] > 0
-        return "better" if higher == comparison.metric.higher_is_better else "worse"
-    return "no difference shown"
-
-
-def _needed(row: Row) -> str:
-    if row["pairs"] < 2 or row["verdict"] in ("better", "worse"):
-        return ""
-    return plain(row["seeds_needed"]) if row["seeds_needed"] else f">{SEEDS_UP_TO:,}"
-
-
-def paired_statements(comparison: Comparison, table: Table) -> list[str]:
-    """What the tests can't say, in sentences."""
-    found = []
-    weak = [row for row in table.rows if row["pairs"] and not row["can_decide"]]
-    for n in sorted({row["pairs"] for row in weak}):
-        rows = [row for row in weak if row["pairs"] == n]
-        adjusted = max(row["least_p_holm"] for row in rows)
-        found.append(
-            f"{_seeds(n)} can't decide: the least p of the sign-flip test is {least_p(n):.3g} "
-            f"({adjusted:.3g} after Holm over {len(table.rows)} comparisons), above {comparison.alpha:.3g}; "
-            f"it takes {_fewest(comparison, len(table.rows))} seeds at the least"
-        )
-    single = comparison.groups if comparison.baseline is not None and not table.rows else []
-    return [*found, f"there is nothing beside the baseline {comparison.baseline}"] if single else found
-
-
-def _seeds(n: int) -> str:
-    return "1 seed" if n == 1 else f"{n} seeds"
-
-
-def _fewest(comparison: Comparison, comparisons: int) -> int:
-    """Seeds with which the sign-flip test can pass Holm's first step."""
-    return math.ceil(math.log2(2 * comparisons / comparison.alpha) - 1e-9)

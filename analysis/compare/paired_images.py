@@ -4,9 +4,10 @@ import numpy as np
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
-from analysis.compare.images import NO_TEST, ImageTest, image_test, recognised
+from analysis.compare.image_scores import paired_differences
+from analysis.compare.images import ImageTest, image_test
 from analysis.compare.metric import METRICS, probability
-from analysis.compare.paired import common_seeds
+from analysis.compare.paired import common_seeds, paired_runs
 from analysis.compare.statistics import holm
 from analysis.compare.table import Column, Row, Table
 
@@ -18,8 +19,8 @@ def images_table(comparison: Comparison) -> tuple[Table, list[str]]:
     rows, missing = [], []
     for cell, base in comparison.challenges:
         seeds = common_seeds(cell, base)
-        found = _image_test(comparison, cell, base, seeds)
-        if found is not NO_TEST:
+        found = _image_test(comparison, cell, base)
+        if found is not None:
             rows.append(_row(cell, base, seeds, found))
         elif seeds:
             missing.append(f"{cell.group} on {cell.dataset}")
@@ -43,18 +44,17 @@ def images_table(comparison: Comparison) -> tuple[Table, list[str]]:
         "do. McNemar's exact test counts images that the group recognises in more, or in fewer, seeds than the "
         f"baseline. Holm: corrected for the {len(rows)} rows of the table."
     )
-    title = f"Against {comparison.baseline}: test images, top-1"
-    notes = [f"no test over images, as predictions are missing or of other images: {'; '.join(missing)}"]
+    title = f"Against {comparison.baseline}: test images alone, top-1"
+    notes = [f"no test over images, as predictions are missing or seeds have other test images: {'; '.join(missing)}"]
     return Table("images", title, columns, rows, note), notes if missing else []
 
 
-def _image_test(comparison: Comparison, cell: Cell, base: Cell, seeds: list[str]) -> ImageTest:
-    """Over the common seeds; NO_TEST where predictions are missing or are of different images."""
-    group = recognised([run for run in cell.runs if run.seed in seeds], comparison.mode)
-    other = recognised([run for run in base.runs if run.seed in seeds], comparison.mode)
-    if group is None or other is None or not np.array_equal(group[0], other[0]):
-        return NO_TEST
-    return image_test(group[1], other[1], level=comparison.level)
+def _image_test(comparison: Comparison, cell: Cell, base: Cell) -> ImageTest | None:
+    """Over the common seeds; None where predictions are missing, or not all seeds were tested on the same images."""
+    found = paired_differences(paired_runs(cell, base), _TOP1, comparison.mode)
+    if found is None or (np.bincount(found.images) != found.seeds.max() + 1).any():
+        return None
+    return image_test(np.bincount(found.images, weights=found.values) / (found.seeds.max() + 1), level=comparison.level)
 
 
 def _row(cell: Cell, base: Cell, seeds: list[str], found: ImageTest) -> Row:

@@ -20,8 +20,9 @@ _EACH: list[tuple[str, Callable[[Comparison, str], "Figure | None"], str]] = [
     (
         "pareto",
         pareto_figure,
-        "Test {metric} on {dataset} against trainable parameters and training time: means over seeds with {level} t "
-        "intervals. Nothing is both cheaper and better than a group on the dashed line.",
+        "Test {metric} on {dataset} against trainable parameters and, where it is known, what the method costs from "
+        "nothing (features, training and evaluation): means over seeds with {level} t intervals. Nothing is both "
+        "cheaper and better than a group on the dashed line.",
     ),
     (
         "curves",

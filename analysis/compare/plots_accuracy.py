@@ -7,13 +7,13 @@ from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Cell
 from analysis.compare.plots_style import GREY, colour, cut, legend_height, marker, new_figure, panels, tidy
 from analysis.compare.statistics import spread
-from analysis.compare.summary import mean_of
+from analysis.compare.summary import cost_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COSTS = {"params/trainable": "trainable parameters", "time/train_s": "training time, s"}
+COSTS = {"params/trainable": "trainable parameters", "time/from_nothing_s": "cost from nothing, s"}
 
 
 def accuracy_figure(comparison: Comparison) -> "Figure":
@@ -62,12 +62,14 @@ def _scale(comparison: Comparison) -> float:
 
 
 def pareto_figure(comparison: Comparison, dataset: str) -> "Figure":
-    """Mean test figure against trainable parameters and training time; a line joins what nothing beats in both."""
-    figure = new_figure(10.5, legend_height(len(comparison.of(dataset)), 4.4))
-    axes = figure.subplots(1, 2, sharey=True)
-    for panel, (key, label) in zip(axes, COSTS.items(), strict=True):
+    """Mean test figure against each cost that is known; a line joins what nothing beats in both."""
+    cells = comparison.of(dataset)
+    costs = [key for key in COSTS if any(math.isfinite(cost_of(cell, key)) for cell in cells)]
+    figure = new_figure(5.0 * len(costs) + 1.0, legend_height(len(cells), 4.4))
+    axes = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    for panel, key in zip(axes, costs, strict=True):
         _pareto_panel(panel, comparison, dataset, key)
-        panel.set_xlabel(label)
+        panel.set_xlabel(COSTS[key])
     axes[0].set_ylabel(f"test {comparison.metric.unit}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
@@ -99,20 +101,26 @@ def _point(comparison: Comparison, cell: Cell, key: str) -> tuple[float, float, 
     scale = _scale(comparison)
     found = spread([scale * value for value in comparison.scores(cell)], level=comparison.level)
     half = found.mean - found.t.low if found.n > 1 else 0.0
-    return mean_of([run.figure(key) for run in cell.runs]), found.mean, half
+    return cost_of(cell, key), found.mean, half
 
 
 def _logarithmic(axes: "Axes", costs: list[float]) -> None:
     """Costs over decades; 0, which kNN has, stands to the left of the least of the others."""
+    from hma_ft.tracking.figure_ticks import readable_log_ticks
+
     positive = [cost for cost in costs if cost > 0.05]
     if not positive or max(positive) < 3 * min(positive):
+        axes.locator_params(axis="x", nbins=4)
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
         return
     if min(costs) > 0.05:
         axes.set_xscale("log")
+        readable_log_ticks(axes.xaxis)
         return
     least = 10 ** math.floor(math.log10(min(positive)))
     axes.set_xscale("symlog", linthresh=least, linscale=0.4)
     axes.set_xlim(left=-0.3 * least)
+    readable_log_ticks(axes.xaxis, linear_below=least)
 
 
 def pareto_front(points: list[tuple[float, float]], *, higher_is_better: bool) -> list[tuple[float, float]]:

@@ -18,6 +18,8 @@ CURVES = {"train/loss": "training loss, nats", "val/top1": "val top-1 %"}
 
 def curves_figure(comparison: Comparison, dataset: str) -> "Figure | None":
     """Mean over seeds, and a band from the least to the largest; None where no run has a curve."""
+    from hma_ft.tracking.figure_ticks import readable_log_ticks, readable_step_ticks
+
     figure = new_figure(11.5, legend_height(len(comparison.of(dataset)), 4.0))
     axes = figure.subplots(1, 2, sharex=True)
     drawn = False
@@ -29,10 +31,10 @@ def curves_figure(comparison: Comparison, dataset: str) -> "Figure | None":
             drawn |= _curve(panel, series, cell, index, scale=100.0 if key.endswith("top1") else 1.0)
     for panel, (key, label) in zip(axes, CURVES.items(), strict=True):
         panel.set(xlabel="step", ylabel=label)
+        readable_step_ticks(panel.xaxis)
         if key == "train/loss":
             panel.set_yscale("log")
-            panel.yaxis.set_major_formatter("{x:g}")
-            panel.yaxis.set_minor_formatter("{x:g}")
+            readable_log_ticks(panel.yaxis)
         tidy(panel)
     handles, labels = axes[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)

@@ -18,6 +18,7 @@ class Predictions:
     predicted: np.ndarray  # int64 [N], the class of the largest probability
     class_names: list[str]
     probabilities: np.ndarray | None = None  # float32 [N, C]; an archive has none
+    keys: np.ndarray | None = None  # int64 [N], equal for the same image in any split; older records have none
 
     @property
     def correct(self) -> np.ndarray:
@@ -65,6 +66,15 @@ class RunData:
     def has_mode(self, mode: str) -> bool:
         """Whether the run was evaluated in this inference mode, rather than having one only."""
         return self.result.get("inference") == mode or f"test_{mode}/top1" in self.result
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether features, training and evaluation were timed apart; before, a time depended on the order of runs."""
+        return isinstance(self.result.get("time/from_nothing_s"), (int, float))
+
+    def cost(self, key: str) -> float:
+        """A number of parameters, bytes or seconds; nan of times that were not kept apart."""
+        return self.figure(key) if self.has_costs or not key.startswith("time/") else float("nan")
 
     def figure(self, key: str) -> float:
         """A number of the result; nan where it is absent or was not finite."""

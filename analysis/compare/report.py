@@ -7,12 +7,13 @@ from typing import Any
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.overview import aggregate_table, differences_table, runs_table
-from analysis.compare.paired import paired_statements, paired_table
+from analysis.compare.paired import paired_table
 from analysis.compare.paired_images import images_table
 from analysis.compare.summary import cost_table, grid_table, modes_table, summary_table
 from analysis.compare.table import Table, json_value
+from analysis.compare.verdict import verdict_statements, verdict_table
 
-FORMAT = 1  # raise it when keys of the JSON change their meaning
+FORMAT = 2  # raise it when keys of the JSON change their meaning
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,14 @@ class Report:
 def make_report(comparison: Comparison, command: str) -> Report:
     """Compute all tables."""
     statements = list(comparison.statements)
-    pairs = paired_table(comparison)
-    statements += paired_statements(comparison, pairs)
+    verdicts = verdict_table(comparison)
+    statements += verdict_statements(comparison, verdicts)
     images, image_notes = images_table(comparison)
     overall, notes = aggregate_table(comparison)
     tables = [
         summary_table(comparison),
-        pairs,
+        verdicts,
+        paired_table(comparison),
         images,
         modes_table(comparison),
         cost_table(comparison),

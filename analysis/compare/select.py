@@ -9,7 +9,11 @@ from hma_ft.errors import UserError
 
 # What a group of conf/ is called by: `method` means method.name.
 _SHORT = ("method.name", "dataset.name", "model.label", "optimizer.name", "scheduler.name")
-ALIASES = {key.split(".")[0]: key for key in _SHORT} | {"lr": "optimizer.lr", "model": "model.label"}
+ALIASES = {key.split(".")[0]: key for key in _SHORT} | {
+    "lr": "optimizer.lr",
+    "model": "model.label",
+    "method/peft": "method.peft.name",
+}
 
 
 @dataclass(frozen=True)

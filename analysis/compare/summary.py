@@ -13,11 +13,20 @@ from analysis.compare.table import Column, Row, Table
 COSTS = {
     "trainable": "params/trainable",
     "total": "params/total",
+    "from_nothing_s": "time/from_nothing_s",
+    "features_s": "time/features_s",
     "train_s": "time/train_s",
+    "eval_s": "time/eval_s",
+    "start_s": "time/start_s",
     "wall_s": "time/wall_s",
     "images_per_s": "time/images_per_s",
     "peak_bytes": "memory/peak_bytes",
 }
+_TIMES = (
+    "From nothing: features, training and evaluation together, whichever run filled the store of features. The start, "
+    "which depends on how a run was launched, is apart. "
+)
+_PEAK = "Peak memory: of the GPU where there is one, else of the process."
 
 
 def summary_table(comparison: Comparison) -> Table:
@@ -60,27 +69,49 @@ def _summary_row(comparison: Comparison, cell: Cell) -> Row:
 
 def cost_table(comparison: Comparison) -> Table:
     """What each group took, at the choice of val."""
+    rows = [_cost_row(cell) for cell in comparison.cells]
+    timed = any(math.isfinite(row["from_nothing_s"]) for row in rows)
+    missing = "-" if timed else ""  # a column without any figure is left out
     columns = [
         Column("data set", lambda row: row["dataset"], right=False),
         Column("group", lambda row: row["group"], right=False),
         Column("trainable", lambda row: plain(row["trainable"])),
         Column("all parameters", lambda row: plain(row["total"])),
-        Column("train s", lambda row: plain(row["train_s"], 1)),
-        Column("wall s", lambda row: plain(row["wall_s"], 1)),
-        Column("images/s", lambda row: plain(row["images_per_s"])),
+        Column("from nothing s", lambda row: plain(row["from_nothing_s"], 1) or missing),
+        Column("features s", lambda row: plain(row["features_s"], 1) or missing),
+        Column("training s", lambda row: plain(row["train_s"], 1) or missing),
+        Column("evaluation s", lambda row: plain(row["eval_s"], 1) or missing),
+        Column("start s", lambda row: plain(row["start_s"], 1) or missing),
+        Column("images/s", lambda row: plain(row["images_per_s"]) or missing),
         Column("peak MiB", lambda row: plain(row["peak_bytes"] / 2**20)),
         Column("device", lambda row: ", ".join(row["devices"]), right=False),
     ]
-    rows: list[Row] = []
-    for cell in comparison.cells:
-        row: Row = {"dataset": cell.dataset, "group": cell.group}
-        row |= {name: mean_of([run.figure(key) for run in cell.runs]) for name, key in COSTS.items()}
-        rows.append(row | {"devices": sorted({str(run.env.get("device") or "unknown") for run in cell.runs})})
-    note = (
-        "Means over seeds. train s leaves out evaluation and start. Peak memory: of the GPU where there is one, else "
-        "of the process."
-    )
+    note = f"Means over seeds. {_TIMES if timed else ''}{_before_costs(comparison)}{_PEAK}"
     return Table("cost", "Cost", columns, rows, note)
+
+
+def _before_costs(comparison: Comparison) -> str:
+    runs = [run for cell in comparison.cells for run in cell.runs]
+    together = sum(not run.has_costs for run in runs)
+    if not together:
+        return ""
+    return (
+        f"{together} of {len(runs)} runs were recorded before costs were apart: their times, which depend on which run "
+        "filled the store of features, are left out. "
+    )
+
+
+def _cost_row(cell: Cell) -> Row:
+    """Means over the cell's runs; nan where one of them does not have the figure."""
+    row: Row = {"dataset": cell.dataset, "group": cell.group}
+    row |= {name: cost_of(cell, key) for name, key in COSTS.items()}
+    return row | {"devices": sorted({str(run.env.get("device") or "unknown") for run in cell.runs})}
+
+
+def cost_of(cell: Cell, key: str) -> float:
+    """Mean over the cell's runs; nan where one of them does not have the figure, as means of some are of no use."""
+    costs = [run.cost(key) for run in cell.runs]
+    return sum(costs) / len(costs)
 
 
 def chosen_of(comparison: Comparison, cell: Cell) -> dict[str, str]:

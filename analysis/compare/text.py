@@ -14,7 +14,7 @@ from analysis.compare.report import Report
 from analysis.compare.table import Table, json_value
 
 _FILE_WIDTH = 200  # characters, where the output is no terminal
-_ON_TERMINAL = ("summary", "paired", "images", "modes", "cost", "aggregate", "grid", "differences")
+_ON_TERMINAL = ("summary", "verdict", "paired", "images", "modes", "cost", "aggregate", "grid", "differences")
 
 
 def print_report(report: Report) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.arguments import parse, positive, run_tool
+from analysis.arguments import parse, positive, require_file, run_tool
 
 if TYPE_CHECKING:
     from analysis.memory.contents import Contents, Row
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     """Check the arguments, then list the memories."""
     values = parse(arguments, DEFAULTS)
     show = positive(values, "show")
+    if values["out"] is not None:
+        require_file("out", Path(values["out"]))
     from analysis.memory.contents import contents  # torch comes with it
     from analysis.trained import open_run
 

@@ -61,10 +61,10 @@ def contents(trained: Trained) -> list[Contents]:
     Raises:
         UserError: the method has none.
     """
-    method = trained.parts.method
+    method = trained.method
     memories: dict[str, RealMemory | FeatureBank] = {}
     for mode in trained.modes:
-        trained.parts.evaluator.prepare_inference(mode)
+        trained.prepare_inference(mode)
         memories |= method.memories(mode)
     found = [
         _real(trained, name, m) if isinstance(m, RealMemory) else _bank(trained, name, m)
@@ -120,7 +120,7 @@ def _synthetic(trained: Trained, slots: Tensor, labels: Tensor) -> Contents:
 
 
 def _row(trained: Trained, row: int, ids: list[int], label: int, norm: float, step: int | None) -> Row:
-    train = trained.parts.splits.train
+    train = trained.splits.train
     files = ["" if sample == NO_ID else train.key(sample) for sample in ids]
     return Row(row, None if ids[0] == NO_ID else ids[0], files[0], label, files[1], step, norm)
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.arguments import exit_code, require_folder
 from analysis.compare.arguments import parse
 from analysis.compare.build import report_of
 from analysis.compare.load import load_directories
@@ -24,6 +25,7 @@ from analysis.study.evidence import write_evidence
 from analysis.study.page import Answer, text_of
 from analysis.study.pages import PAGES
 from analysis.study.section import Section
+from hma_ft.config.paths import path_argument
 from hma_ft.errors import UserError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -32,24 +34,26 @@ FILES = "study"  # the folder of figures and evidence, beside the pages
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line if there is nothing to write about."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, nargs="+", default=[], metavar="DIR", help="runs_dir of sweeps")
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=path_argument, nargs="+", default=[], metavar="DIR", help="runs_dir of sweeps")
     parser.add_argument(
-        "--out", type=Path, default=DOCS, metavar="DIR", help="of the pages; the rest goes to DIR/study"
+        "--out", type=path_argument, default=DOCS, metavar="DIR", help="of the pages; the rest goes to DIR/study"
     )
     chosen = parser.parse_args(arguments)
-    try:
-        (chosen.out / FILES).mkdir(parents=True, exist_ok=True)
-        records = load_directories([*chosen.runs, chosen.out / FILES])
-        written = _write_pages(records, chosen.out)
-        if not written:
-            raise UserError(f"{records.source} answers no question of the study: run a sweep of sweeps/study/ first")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _study(chosen.runs, chosen.out))
+
+
+def _study(runs: Sequence[Path], out: Path) -> None:
+    require_folder("--out", out)
+    (out / FILES).mkdir(parents=True, exist_ok=True)
+    records = load_directories([*runs, out / FILES])
+    written = _write_pages(records, out)
+    if not written:
+        raise UserError(f"{records.source} answers no question of the study: run a sweep of sweeps/study/ first")
     for path in written:
         print(f"written to {path}")
-    return 0
 
 
 def _write_pages(records: Records, out: Path) -> list[Path]:

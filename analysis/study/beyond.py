@@ -8,7 +8,7 @@ _FINETUNE = "study_finetune"
 def _other_data(title: str, data: str, sweep: str) -> tuple[Section, Section]:
     """The frozen methods on another data set, against the linear head and against the control."""
     question = f"{data}, frozen backbone. Every method at the learning rate that val chose from one grid."
-    tables = ("summary", "paired", "modes")
+    tables = ("summary", "verdict", "modes")
     return (
         Section(f"{title}?", question, sweep, ("--baseline", "head"), tables, "accuracy"),
         against_the_control(f"{title}, against the control?", sweep),
@@ -52,14 +52,14 @@ BEYOND = (
         "learnable memory of Sandler et al., CVPR 2022), at the rates that val chose above.",
         "study_tokens",
         ("--baseline", "head"),
-        ("summary", "paired", "cost"),
+        ("summary", "verdict", "cost"),
     ),
     Section(
         "Is it worth training the backbone?",
         "DTD in bf16; the frozen methods at their documented rates, the others at those that val chose above.",
         _FINETUNE,
         ("--baseline", "head"),
-        ("summary", "paired", "modes"),
+        ("summary", "verdict", "modes"),
         figure="accuracy",
     ),
     Section(
@@ -67,6 +67,6 @@ BEYOND = (
         "The same runs: `hma` is `full` with the memory head and a momentum encoder that fills the queue.",
         _FINETUNE,
         ("--method", "full", "hma", "--baseline", "full"),
-        ("paired", "images"),
+        ("verdict", "paired", "images"),
     ),
 )

@@ -21,9 +21,10 @@ whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each sec
 {setting};
 all methods see the same augmented views in the same order (released transform,
 {steps} steps of {batch} pictures). Weights, and learning rates where there is a grid, are chosen on val; test is read
-once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed, and a
-verdict is the exact sign-flip test's after Holm's correction over its table; [COMPARE.md](COMPARE.md) explains every
-column. Runs were made with commit {commit} on {device}.
+once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed and test
+image, and a verdict holds for other seeds and other test images at once (crossed random effects), after Holm's
+correction over its table; [COMPARE.md](COMPARE.md) explains every column.
+Runs were made with commit {commit} on {device}.
 """
 
 EVIDENCE = """\
@@ -84,25 +85,26 @@ def _section(answer: Answer) -> list[str]:
     return [*parts, notes]
 
 
-def _spread(row: Row) -> str:
-    """Interval and seeds; a single seed has no interval."""
-    if row["pairs"] < 2:
-        return "one seed"
-    return f"95 %: {100 * row['t_low']:+.2f} to {100 * row['t_high']:+.2f}, {row['pairs']} seeds"
+def _interval(row: Row) -> str:
+    """Interval, seeds and test images; a single seed has no interval."""
+    images = f" and {row['images']:,} test images" if row["images"] else ""
+    if row["seeds"] < 2:
+        return f"one seed{images}"
+    return f"95 %: {100 * row['low']:+.2f} to {100 * row['high']:+.2f}, {row['seeds']} seeds{images}"
 
 
 def _verdicts(answers: list[Answer]) -> str:
-    """What was shown, then each difference that was tested under its question."""
+    """What is significant, then each difference that was tested under its question."""
     tested = [(answer.section.title, row) for answer in answers for row in _tested(answer)]
     if not tested:
         return "No section tests a difference."
     tables = len({title for title, _ in tested})
-    shown = [f"- *{title}* {_line(row)}" for title, row in tested if row["verdict"] in ("better", "worse")]
+    significant = [f"- *{title}* {_line(row)}" for title, row in tested if row["significant"]]
     head = (
-        f"{len(tested)} differences are tested in {tables} tables. Were there none in truth, one table in twenty would "
-        f"show one, at most. Shown: {len(shown) or 'none'}."
+        f"{len(tested)} differences are tested in {tables} tables. Holm's correction controls the family-wise error "
+        f"rate at 5 % per table; {len(significant) or 'none'} {'is' if len(significant) == 1 else 'are'} significant."
     )
-    parts = ["\n".join([head, "", *shown])]
+    parts = ["\n".join([head, "", *significant])]
     for answer in answers:
         lines = [f"- {_line(row)}" for row in _tested(answer)]
         if lines:
@@ -112,12 +114,12 @@ def _verdicts(answers: list[Answer]) -> str:
 
 def _tested(answer: Answer) -> list[Row]:
     """The rows of a section's table of differences, where it shows one."""
-    table = answer.report.table("paired") if answer.report and "paired" in answer.section.tables else None
+    table = answer.report.table("verdict") if answer.report and "verdict" in answer.section.tables else None
     return [] if table is None else list(table.rows)
 
 
 def _line(row: Row) -> str:
     return (
-        f"`{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points ({_spread(row)}): "
+        f"`{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points ({_interval(row)}): "
         f"{row['verdict']}"
     )

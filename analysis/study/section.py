@@ -11,7 +11,7 @@ class Section:
     question: str
     sweep: str  # of sweeps/study/
     arguments: tuple[str, ...]  # of analysis.compare, beside --sweep
-    tables: tuple[str, ...] = ("summary", "paired")
+    tables: tuple[str, ...] = ("summary", "verdict")
     figure: str | None = None  # its file's stem
 
 
@@ -22,5 +22,5 @@ def against_the_control(title: str, sweep: str, *methods: str) -> Section:
         "The same runs against the MLP head with as many trainable parameters: is it the memory, or the size?",
         sweep,
         ("--method", "mlp_head", "hma_head", *methods, "--baseline", "mlp_head"),
-        ("paired",),
+        ("verdict",),
     )

@@ -24,7 +24,7 @@ TEXTURES = (
         "the vote of the 20 nearest training pictures.",
         "study_dtd",
         ("--baseline", "head"),
-        ("summary", "paired", "images", "modes", "cost"),
+        ("summary", "verdict", "paired", "images", "modes", "cost"),
         "accuracy",
     ),
     Section(
@@ -32,7 +32,7 @@ TEXTURES = (
         "The same runs against the MLP head with as many trainable parameters.",
         "study_dtd",
         ("--method", "mlp_head", "hma_head", "hma_head_released", "--baseline", "mlp_head"),
-        ("paired",),
+        ("verdict",),
     ),
     _ablations(
         "Which of its parts does it need?",

@@ -1,7 +1,7 @@
 """Which timm models are accepted, and what a model looks like before any weight of it is read."""
 
 import difflib
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -9,9 +9,8 @@ from timm.models import get_arch_pretrained_cfgs, is_model_in_modules
 
 from hma_ft.config.schema import ModelConfig
 from hma_ft.errors import UserError
-
-# An nn.Module of one of several classes (VisionTransformer, Eva, Beit, ...) that share an interface but no type.
-TimmViT: TypeAlias = Any
+from hma_ft.peft.adapted import TimmViT
+from hma_ft.shortages import shortage
 
 # timm's modules of plain Vision Transformers: one stack of blocks over one sequence of tokens, which
 # `forward_head(..., pre_logits=True)` pools to one vector.
@@ -78,7 +77,9 @@ def build(config: ModelConfig, image_size: int, **arguments: Any) -> TimmViT:
         vit = timm.create_model(
             config.name, img_size=image_size, drop_path_rate=config.drop_path_rate, **config.options, **arguments
         )
-    except (TypeError, AssertionError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, AssertionError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        if shortage(error) or (arguments.get("pretrained") and isinstance(error, RuntimeError)):
+            raise  # the latter are weights that don't fit, which whoever asked for them explains
         raise UserError(
             f"model.options={config.options}: timm cannot build {config.name} with them ({one_line(error)})."
         ) from error

@@ -8,9 +8,11 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from hma_ft.backbone.architecture import TimmViT
-from hma_ft.backbone.tokens import is_memory_token
 from hma_ft.config.schema import BackboneTuning
 from hma_ft.errors import UserError
+from hma_ft.peft.adapted import NOTHING_ADDED, Adapted, UnsupportedModel
+from hma_ft.peft.class_token import train_class_token
+from hma_ft.peft.insertion import is_inserted_token
 
 PREFIX = "vit."  # of the names of timm's parameters among those of a Backbone
 
@@ -26,15 +28,19 @@ class Backbone(nn.Module):
         mean, std: [1, 3, 1, 1], for pictures scaled to 0..1; the model's own.
         interpolation: the filter that resized the pictures of its pretraining ("bicubic", ...).
         crop_ratio: its evaluation crop over the resized short side.
+        tokens, peft: memory tokens, and what else was added to `vit` to train inside it while the rest is frozen.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, vit: TimmViT, image_size: int) -> None:
+    def __init__(
+        self, vit: TimmViT, image_size: int, *, tokens: Adapted = NOTHING_ADDED, peft: Adapted = NOTHING_ADDED
+    ) -> None:
         super().__init__()
         preparation = resolve_model_data_config(vit)
         self.vit: TimmViT = vit
+        self.tokens, self.peft = tokens, peft
         self.image_size = image_size
         self.width: int = vit.head_hidden_size
         self.depth = len(vit.blocks)
@@ -68,33 +74,39 @@ class Backbone(nn.Module):
         return any(parameter.requires_grad for parameter in self.parameters())
 
     def set_trainable(self, mode: BackboneTuning, class_token: bool) -> None:
-        """Choose the parameters that train: all, or none but memory tokens and, if asked for, the class token.
-
-        The distillation token of a distilled model counts as a class token: its output is half of the feature.
+        """Choose the parameters that train: all, or `tokens`, `peft` and, if asked for, the class token.
 
         Raises:
             UserError: `class_token` with a frozen model that has none.
         """
         self.frozen = mode is BackboneTuning.frozen
-        class_tokens = {"cls_token", "dist_token"} & {name for name, _ in self.vit.named_parameters()}
-        if self.frozen and class_token and not class_tokens:
-            raise UserError(
-                f"method.class_token=true: {self.vit.pretrained_cfg['architecture']} has no class token; "
-                "set method.class_token=false."
-            )
+        chosen = self.tokens.trainable | self.peft.trainable
+        if self.frozen and class_token:
+            try:
+                chosen |= train_class_token(self.vit).trainable
+            except UnsupportedModel as error:
+                raise UserError(f"method.class_token=true: {error}; set method.class_token=false.") from error
         for name, parameter in self.vit.named_parameters():
-            chosen = is_memory_token(name) or (class_token and name in class_tokens)
-            parameter.requires_grad_(not self.frozen or chosen)
+            parameter.requires_grad_(not self.frozen or name in chosen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Train or eval mode; a frozen backbone stays in eval mode, memory tokens or not: no dropout, no drop path."""
-        return super().train(mode and not self.frozen)
+        """Train or eval mode; a frozen backbone stays in eval mode (no dropout or drop path) but for what was added."""
+        super().train(mode and not self.frozen)
+        for module in (*self.tokens.modules, *self.peft.modules):
+            module.train(mode)
+        return self
+
+    def merge(self) -> None:
+        """Fold what was added into timm's own weights, in place, where that is possible; before prediction only."""
+        if self.peft.merge is not None:
+            self.peft.merge()
+            self.peft = NOTHING_ADDED
 
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters that timm exempts from weight decay (embeddings and tokens), and the memory tokens."""
+        """Names of parameters that timm exempts from weight decay (embeddings and tokens), and of inserted tokens."""
         exempt = self.vit.no_weight_decay()
-        return {PREFIX + name for name in self._layers if name in exempt or is_memory_token(name)}
+        return {PREFIX + name for name in self._layers if name in exempt or is_inserted_token(name)}
 
     def layer_of(self, parameter_name: str) -> int:
         """Layer of a parameter of this module, for layer-wise learning-rate decay, as timm counts them.

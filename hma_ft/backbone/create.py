@@ -5,13 +5,20 @@ from pathlib import Path
 from hma_ft.backbone.architecture import build
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.hub import build_from_hub
-from hma_ft.backbone.tokens import add_memory_tokens
 from hma_ft.backbone.weights import load_weights
-from hma_ft.config.schema import ModelConfig, TokensConfig
+from hma_ft.config.schema import ModelConfig, PeftConfig, TokensConfig
+from hma_ft.peft.create import adapt
+from hma_ft.peft.memory_tokens import add_memory_tokens
 
 
 def create_backbone(
-    config: ModelConfig, *, image_size: int, tokens: TokensConfig, grad_checkpointing: bool = False, load: bool = True
+    config: ModelConfig,
+    *,
+    image_size: int,
+    tokens: TokensConfig,
+    peft: PeftConfig | None = None,
+    grad_checkpointing: bool = False,
+    load: bool = True,
 ) -> Backbone:
     """Build the backbone for pictures of `image_size` x `image_size` pixels.
 
@@ -20,15 +27,16 @@ def create_backbone(
     Every parameter trains until `Backbone.set_trainable` says otherwise.
 
     Raises:
-        UserError: a model, weights, image size or tokens that do not go together; one line says which.
+        UserError: a model, weights, image size, tokens or PEFT that do not go together; one line says which.
     """
     if load and config.pretrained and not config.weights:
         vit = build_from_hub(config, image_size)
     else:
         vit = build(config, image_size, pretrained=False, num_classes=0)
-    add_memory_tokens(vit, tokens)
+    memory_tokens = add_memory_tokens(vit, tokens)  # before the weights: a file may hold them
     if load and config.weights:
         load_weights(vit, Path(config.weights))
+    adapted = adapt(vit, peft or PeftConfig())  # after the weights, which may give initial values
     if grad_checkpointing:
         vit.set_grad_checkpointing()
-    return Backbone(vit, image_size)
+    return Backbone(vit, image_size, tokens=memory_tokens, peft=adapted)

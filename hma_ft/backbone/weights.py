@@ -15,8 +15,8 @@ from timm.models import load_state_dict
 from torch import Tensor
 
 from hma_ft.backbone.architecture import TimmViT, one_line
-from hma_ft.backbone.tokens import is_memory_token
 from hma_ft.errors import UserError
+from hma_ft.peft.insertion import is_inserted_token
 
 CLASSIFIERS = ("head.", "head_dist.")  # timm's names of a Vision Transformer's classifiers
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -83,7 +83,7 @@ def _difference(vit: TimmViT, state: dict[str, Tensor]) -> str:
     """Keys that the model lacks, that the file lacks, and that differ in shape; empty if there are none."""
     own, state = vit.state_dict(), _without_classifier(state)
     kinds = {
-        "missing in the file": [key for key in own if key not in state and not is_memory_token(key)],
+        "missing in the file": [key for key in own if key not in state and not is_inserted_token(key)],
         "not in the model": [key for key in state if key not in own],
         "of another shape": [
             f"{key} {list(state[key].shape)} instead of {list(own[key].shape)}"
@@ -98,7 +98,7 @@ def _difference(vit: TimmViT, state: dict[str, Tensor]) -> str:
 def _load_jax(vit: TimmViT, path: Path) -> None:
     if not hasattr(vit, "load_pretrained"):
         raise UserError(f"model.weights={path}: {_name(vit)} reads no .npz; use {', '.join(TORCH_SUFFIXES)}.")
-    parameters = {name: value for name, value in vit.named_parameters() if not is_memory_token(name)}
+    parameters = {name: value for name, value in vit.named_parameters() if not is_inserted_token(name)}
     for value in parameters.values():
         value.fill_(torch.nan)  # timm's loader does not tell what it left alone
     try:

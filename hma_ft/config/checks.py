@@ -3,17 +3,22 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hma_ft.config.check_places import place_problems
+from hma_ft.config.check_values import value_problems
 from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULERS = ("cosine", "constant")
+MOST_IMAGES = 1_000_000  # of a batch
+MOST_WORKERS = 1024
+MOST_PIXELS = 8192  # a side
 POLICIES = ("randaugment", "trivialaugment")
 
 # Settings that only timm can judge. It takes seconds to import, so other mistakes are reported without it.
 JUDGED_BY_TIMM = (
     *("model.name", "model.options", "model.image_size", "augment.image_size"),
-    *("method.target", "method.class_token", "method.tokens", "method.hma.heads", "method.hma.label_width"),
-    *("method.reads", "trainer.grad_accumulation"),
+    *("method.target", "method.class_token", "method.tokens", "method.peft"),
+    *("method.hma.heads", "method.hma.label_width", "method.reads", "trainer.grad_accumulation"),
 )
 
 
@@ -29,7 +34,10 @@ def check(config: Config) -> list[str]:
     else:
         parts = [_trained_run, _trainer]
     parts.append(_memory)
-    return [problem for part in parts for problem in part(config)]
+    general = dict(value_problems(config))
+    known = tuple(f"{name}=" for name in general)  # one line for a value is enough
+    specific = [problem for part in parts for problem in part(config)] + list(place_problems(config))
+    return [*general.values(), *(problem for problem in specific if not problem.startswith(known))]
 
 
 def _positive(**values: float) -> Iterator[str]:
@@ -44,6 +52,12 @@ def _not_negative(**values: float) -> Iterator[str]:
             yield f"{name.replace('__', '.')}={value:g} must be 0 or greater"
 
 
+def _at_most(limit: float, **values: float) -> Iterator[str]:
+    for name, value in values.items():
+        if value > limit:
+            yield f"{name.replace('__', '.')}={value:g} must be at most {limit:,}"
+
+
 def _share(**values: float) -> Iterator[str]:
     for name, value in values.items():
         if not 0 <= value <= 1:
@@ -52,7 +66,7 @@ def _share(**values: float) -> Iterator[str]:
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
     if value not in known:
-        yield f"{name}={value} is not known: use one of {', '.join(known)}"
+        yield f"unknown {name}={value}: use one of {', '.join(known)}"
 
 
 def _model(config: Config) -> Iterator[str]:
@@ -60,6 +74,7 @@ def _model(config: Config) -> Iterator[str]:
     if model.weights is not None and not Path(model.weights).is_file():
         yield f"model.weights={model.weights} does not exist: give a .pth, .safetensors or .npz file"
     yield from _positive(model__image_size=model.image_size, augment__image_size=config.augment.image_size)
+    yield from _at_most(MOST_PIXELS, augment__image_size=config.augment.image_size)
     yield from _share(model__drop_path_rate=model.drop_path_rate)
 
 
@@ -78,6 +93,7 @@ def _method(config: Config) -> Iterator[str]:
     tokens = config.method.tokens
     if tokens.type is not TokenType.none:
         yield from _positive(method__tokens__number=tokens.number)
+    yield from _peft(config)
     if config.method.class_token and config.method.backbone is BackboneTuning.full:
         yield (
             "method.class_token=true has no meaning with method.backbone=full, where everything trains: "
@@ -85,10 +101,32 @@ def _method(config: Config) -> Iterator[str]:
         )
 
 
+def _peft(config: Config) -> Iterator[str]:
+    method, peft = config.method, config.method.peft
+    if not 0 <= peft.drop_path < 1:
+        yield f"method.peft.drop_path={peft.drop_path:g} must be at least 0 and less than 1"
+    if peft.target is not None and method.backbone is BackboneTuning.full:
+        yield (
+            f"method.peft.name={peft.name} has no meaning with method.backbone=full, where everything trains: "
+            "set method.backbone=frozen or method/peft=none"
+        )
+    if peft.drop_path > 0 and method.backbone is BackboneTuning.full:
+        yield (
+            f"method.peft.drop_path={peft.drop_path:g} is of a frozen backbone: with method.backbone=full set "
+            "model.drop_path_rate"
+        )
+    elif peft.drop_path > 0 and not (peft.target or method.class_token or method.tokens.type is not TokenType.none):
+        yield (
+            f"method.peft.drop_path={peft.drop_path:g} needs something that trains inside the frozen backbone: choose "
+            "method/peft or set it to 0"
+        )
+
+
 def _dataset(config: Config) -> Iterator[str]:
     dataset = config.dataset
-    if not 0 < dataset.val_fraction < 1:
-        yield f"dataset.val_fraction={dataset.val_fraction:g} must lie between 0 and 1, both excluded"
+    for name, fraction in (("val_fraction", dataset.val_fraction), ("test_fraction", dataset.test_fraction)):
+        if not 0 < fraction < 1:
+            yield f"dataset.{name}={fraction:g} must lie between 0 and 1, both excluded"
     yield from _positive(dataset__cache_gb=dataset.cache_gb)
     if dataset.train_per_class is not None:
         yield from _positive(dataset__train_per_class=dataset.train_per_class)
@@ -96,8 +134,10 @@ def _dataset(config: Config) -> Iterator[str]:
     yield from _not_negative(dataset__new_classes=dataset.new_classes)
     if not 1 <= dataset.corruption_severity <= 5:
         yield f"dataset.corruption_severity={dataset.corruption_severity} must be 1 to 5"
+    if not 0 <= dataset.split_seed < 2**32:
+        yield f"dataset.split_seed={dataset.split_seed} must be at least 0 and less than 2**32"
     if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():
-        yield f"dataset.root={dataset.root} is no folder: give the one that holds the pictures"
+        yield f"dataset.root={dataset.root} is not a directory: give the one that holds the images"
 
 
 def _optimization(config: Config) -> Iterator[str]:
@@ -124,9 +164,19 @@ def _augment(config: Config) -> Iterator[str]:
     for name, pair in (("crop_scale", augment.crop_scale), ("crop_ratio", augment.crop_ratio)):
         if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
             yield f"augment.{name}={pair} must be two numbers, the smaller one first, both greater than 0"
+        elif name == "crop_scale" and pair[1] > 1:
+            yield f"augment.{name}={pair} are shares of the image's area: at most 1"
     if augment.policy is not None:
         yield from _one_of("augment.policy", augment.policy, POLICIES)
     yield from _share(augment__flip=augment.flip, augment__random_erasing=augment.random_erasing)
+    yield from _share(augment__affine_translate=augment.affine_translate)
+    if not 0 <= augment.affine_degrees <= 180:
+        yield f"augment.affine_degrees={augment.affine_degrees:g} must lie between 0 and 180"
+    if not 0 <= augment.affine_scale < 1:
+        yield f"augment.affine_scale={augment.affine_scale:g} must be at least 0 and less than 1"
+    yield from _not_negative(augment__randaugment_ops=augment.randaugment_ops)
+    if not 0 <= augment.randaugment_magnitude <= 30:
+        yield f"augment.randaugment_magnitude={augment.randaugment_magnitude} must lie between 0 and 30"
     yield from _not_negative(augment__mixup_alpha=augment.mixup_alpha, augment__cutmix_alpha=augment.cutmix_alpha)
     if not 0 <= augment.label_smoothing < 1:
         yield f"augment.label_smoothing={augment.label_smoothing:g} must be at least 0 and less than 1"
@@ -146,7 +196,10 @@ def _trainer(config: Config) -> Iterator[str]:
         trainer__checkpoint_minutes=trainer.checkpoint_minutes,
         trainer__feature_reuse_gb=trainer.feature_reuse_gb,
     )
+    yield from _at_most(MOST_IMAGES, trainer__batch_size=trainer.batch_size)
+    yield from _at_most(MOST_IMAGES, trainer__eval_batch_size=trainer.eval_batch_size)
     yield from _not_negative(trainer__workers=trainer.workers)
+    yield from _at_most(MOST_WORKERS, trainer__workers=trainer.workers)
     if trainer.clip_grad_norm is not None:
         yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)
     if trainer.ema_decay is not None and not 0 < trainer.ema_decay < 1:
@@ -154,20 +207,24 @@ def _trainer(config: Config) -> Iterator[str]:
 
 
 def _trained_run(config: Config) -> Iterator[str]:
-    if config.task in (Task.evaluate, Task.predict, Task.export):
-        if config.run is None:
-            yield f"task={config.task.value} needs run=DIR, the directory of a finished run"
+    needs_run = config.task in (Task.evaluate, Task.predict, Task.export)
+    if config.run is None and needs_run:
+        yield f"task={config.task.value} needs run=DIR, the directory of a finished run"
+    elif config.run is not None and (needs_run or config.task is Task.sync):
+        if not Path(config.run).is_dir():
+            yield f"run={config.run} is not a directory: give that of a run"
         elif not (Path(config.run) / "config.yaml").is_file():
-            yield f"run={config.run} is no run directory (it has no config.yaml)"
-    if config.task is Task.predict and (config.input is None or not Path(config.input).is_dir()):
-        yield f"task=predict needs input=FOLDER, a folder of pictures (input={config.input})"
+            yield f"run={config.run} is not a run directory (it has no config.yaml)"
+    if config.task is Task.predict and config.input is None:
+        yield "task=predict needs input=DIR, a directory of images"
+    elif config.task is Task.predict and config.input is not None and not Path(config.input).is_dir():
+        yield f"input={config.input} is not a directory: give the one that holds the images"
 
 
 def _memory(config: Config) -> Iterator[str]:
-    for name, path in (("memory", config.memory), ("memory_remove", config.memory_remove)):
-        if path is not None and config.task is not Task.predict:
-            yield f"{name}={path} is read by task=predict only: add task=predict run=DIR input=FOLDER"
+    if config.task is not Task.predict:
+        return
     if config.memory is not None and not Path(config.memory).is_dir():
-        yield f"memory={config.memory} is no folder: give the one that holds CLASS/pictures"
+        yield f"memory={config.memory} is not a directory: give the one that holds CLASS/images"
     if config.memory_remove is not None and not Path(config.memory_remove).is_file():
         yield f"memory_remove={config.memory_remove} does not exist: give a text file with a sample a line"

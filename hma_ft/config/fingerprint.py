@@ -36,6 +36,7 @@ LEFT_OUT = {
     "dataset.cache",
     "dataset.cache_gb",
     "dataset.cache_dir",
+    "dataset.verify_content",
     "model.label",
     "model.image_size",  # augment.image_size counts
     "method.recipe",  # its values reach optimizer, scheduler and trainer
@@ -55,8 +56,13 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.new_classes": 0,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
+    "dataset.test_fraction": 0.2,
+    "dataset.exif_orientation": False,
     "method.hma.real.start": "empty",
     "method.hma.keys_start_as_queries": False,
+    "method.peft.name": "none",
+    "method.peft.target": None,
+    "method.peft.drop_path": 0.0,
 }
 
 
@@ -141,11 +147,11 @@ def _file_digest(path: Path) -> str:
     if not path.is_file():
         return f"missing: {path}"
     state = path.stat()
-    return _digest_of_version(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+    return _digest_of_version(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
 
 
 @cache
-def _digest_of_version(path: Path, version: tuple[int, int, int]) -> str:
+def _digest_of_version(path: Path, version: tuple[int, int, int, int]) -> str:
     """Read once a process: every trial of a sweep has the same file. `version` tells when it has changed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

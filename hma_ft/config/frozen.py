@@ -4,16 +4,26 @@ from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError
 
+from hma_ft.config.paths import expand_paths
 from hma_ft.config.schema import Config
 from hma_ft.errors import UserError
 
 
 def typed(cfg: DictConfig) -> Config:
-    """The dataclasses of a composed configuration, interpolations resolved."""
+    """The dataclasses of a composed configuration, interpolations resolved, `~` in paths replaced.
+
+    Raises:
+        UserError: values that are marked as missing (`???`), all of them.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:  # merging would put the schema's default in their place
+        raise UserError("\n".join(f"{key} has no value (???): add {key}=VALUE" for key in missing))
     plain = OmegaConf.create(OmegaConf.to_container(cfg))  # without the types that would let `+key=value` pass
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     assert isinstance(config, Config)
+    expand_paths(config)
     return config
 
 
@@ -27,11 +37,19 @@ def load_config(path: Path) -> Config:
     """A configuration frozen by `save_config` or found in a run directory; nothing of conf/ is read."""
     try:
         values = yaml.safe_load(path.read_text())
+        if not isinstance(values, dict):
+            raise ValueError("settings by name are expected")
         return typed(DictConfig(values))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: is {path.parent} a run directory?") from error
+    except ConfigKeyError as error:
+        raise UserError(
+            f"{path} has a setting that this version doesn't know ({str(error).splitlines()[0]}): read it with the "
+            "version that wrote it, or a later one"
+        ) from error
     except Exception as error:  # OmegaConf raises half a dozen kinds
-        raise UserError(f"{path} can't be read as a configuration ({str(error).splitlines()[0]})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} can't be read as a configuration ({reason}): restore it from a backup") from error
 
 
 def run_directory(config: Config) -> Path:

@@ -1,48 +1,66 @@
 """The text of `run.py --help`. Hydra's own takes two seconds to list the groups."""
 
-from pathlib import Path
+import textwrap
+from itertools import groupby
 
+from hma_ft.config.groups import MEANINGS, Groups
+
+WIDTH = 100  # characters
+_INDENT = " " * 14
 _TEXT = """\
-Fine-tune a Vision Transformer with memory augmentation (HMA) or one of its baselines.
+usage: python run.py [-m] [task=TASK] [GROUP=CHOICE ...] [SETTING=VALUE ...]
 
-  python run.py method=hma dataset=dtd
-  python run.py -m method=head,hma_head dataset=dtd seed=0,1,2
-  python run.py -m sweep=demo
+Fine-tune a Vision Transformer with heterogeneous memory augmentation (HMA) or with one of its rivals.
 
-Groups, chosen by group=name:
+  python run.py method=hma dataset=dtd                                 one run
+  python run.py method=hma_head dataset=folder dataset.root=my_images  the same on your own images
+  python run.py -m method=head,hma_head dataset=dtd seed=0,1,2         a sweep: -m runs every combination
+  python run.py -m sweep=demo                                          a sweep from a file
 
+Tasks
+  train                                 train, choose on val, test once (the default)
+  evaluate run=DIR                      repeat the figures of a finished run
+  predict run=DIR input=DIR             classify images into output=FILE (predictions.csv);
+                                        memory=DIR adds images to the memory, memory_remove=FILE takes some out
+  export run=DIR                        weights, ONNX and a model card into output=DIR (RUN/export)
+  prepare dataset=NAME                  download a data set and check its images
+  sync                                  bring MLflow up to date with the run directories
+  status sweep=NAME, cancel sweep=NAME  watch a sweep, end it
+
+Groups (GROUP=CHOICE)
 {groups}
 
-Tasks, chosen by task=name:
+Settings (SETTING=VALUE)
+  python run.py --cfg job method=hma    all settings of this command with their values, nothing is run
+  hma_ft/config/schema.py               what each of them means
+  dataset.root=DIR                      where the data set lies or is downloaded to (data)
+  model.weights=FILE                    pretrained weights from a file instead of the hub
+  runs_dir=DIR                          where run directories go (runs)
 
-  train (default)           evaluate run=DIR    predict run=DIR input=FOLDER    export run=DIR
-  predict run=DIR input=FOLDER memory=FOLDER memory_remove=FILE (pictures added to the memory, samples taken out)
-  prepare dataset=NAME      sync                status sweep=NAME               cancel sweep=NAME
-
-Any setting is overridden by key=value. `python run.py --cfg job` shows all of them with their values; what each means
-stands in hma_ft/config/schema.py. The same command again continues an unfinished run and reports a finished one.
-`python run.py --hydra-help` explains the flags of Hydra itself.
+The same command again continues a run that was cut off and reports a finished one; fresh=true starts over.
+Exit code: 0; 2 for a mistake in the command, named in one line; 1 for a failure; 128 + n when signal n stopped it.
+python run.py --hydra-help explains the flags of Hydra, shell completion among them.
 """
 
-_MEANINGS = {
-    "model": "the Vision Transformer; model.weights=FILE gives local weights",
-    "method": "how it becomes a classifier; method.hma.* are the switches of the memory",
-    "dataset": "the pictures; dataset.root=DIR says where they are",
-    "optimizer": "",
-    "scheduler": "learning rate over steps",
-    "augment": "the training transform",
-    "trainer": "steps, batch, precision, evaluation, checkpoints",
-    "tracking": "MLflow beside the run directory",
-    "experiment": "whole settings",
-    "sweep": "whole sweeps, with -m",
-}
 
-
-def help_text(conf: Path, further_groups: dict[str, Path]) -> str:
-    """Groups, their choices, tasks."""
+def help_text(groups: Groups) -> str:
+    """Usage, tasks, every choice of every group."""
     lines = []
-    for group, meaning in _MEANINGS.items():
-        choices = sorted(path.stem for path in further_groups.get(group, conf / group).glob("*.yaml"))
-        lines.append(f"  {group:<11}{meaning}" if meaning else f"  {group}")
-        lines.append(f"             {', '.join(choices)}")
+    for name, meaning in MEANINGS.items():
+        lines.append(f"  {name:<12}{meaning}".rstrip())
+        in_folders = sorted(groups.choices(name), key=_folder)  # those that lie in none come first
+        for folder, choices in groupby(in_folders, key=_folder):
+            lines.append(_listed(folder, [choice.rpartition("/")[2] for choice in choices]))
     return _TEXT.format(groups="\n".join(lines))
+
+
+def _folder(choice: str) -> str:
+    return choice.rpartition("/")[0]
+
+
+def _listed(folder: str, names: list[str]) -> str:
+    """Choices that share a folder: `lr/{x0.1, x1}`."""
+    text = ", ".join(names)
+    if folder:
+        text = f"{folder}/{{{text}}}"
+    return textwrap.fill(text, WIDTH, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}  ", break_on_hyphens=False)

@@ -3,14 +3,19 @@
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from hma_ft.config.paths import user_path
 from hma_ft.config.schema import Config
 
 
 def register_schema() -> None:
-    """Make `schema` a node that conf/config.yaml starts from, and `${smaller:a,b}` and `${times:a,b}` known."""
+    """Make `schema` a node that conf/config.yaml starts from, and the resolvers known.
+
+    `${smaller:a,b}`, `${times:a,b}`, and `${user_path:p}`, in which `~` is the home directory.
+    """
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("smaller", min, replace=True)
     OmegaConf.register_new_resolver("times", _product, replace=True)
+    OmegaConf.register_new_resolver("user_path", user_path, replace=True)
 
 
 def _product(a: float, b: float) -> float:

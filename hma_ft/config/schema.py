@@ -146,6 +146,9 @@ class RecipeConfig:
     lr: float = 0.01
     max_steps: int = 1000
     warmup_steps: int = 10
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    batch_size: int = 128
 
 
 @dataclass
@@ -154,6 +157,16 @@ class TokensConfig:
 
     type: TokenType = TokenType.none
     number: int = 5  # tokens a block (standard) or in all (prop)
+
+
+@dataclass
+class PeftConfig:
+    """What trains inside a frozen backbone (parameter-efficient fine-tuning), beside class token and memory tokens."""
+
+    name: str = "none"
+    target: str | None = None  # the function that changes the timm model; null: nothing is added
+    drop_path: float = 0.0  # stochastic depth in the frozen backbone while training: of the last block, lower ones less
+    options: dict[str, Any] = field(default_factory=dict)  # arguments of the function; its YAML declares the keys
 
 
 @dataclass
@@ -209,6 +222,7 @@ class MethodConfig:
     class_token: bool = False  # with a frozen backbone, the class token still trains
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
+    peft: PeftConfig = field(default_factory=PeftConfig)
     hma: HMAConfig = field(default_factory=HMAConfig)
     options: dict[str, Any] = field(default_factory=dict)  # what this method alone has; its YAML declares the keys
 
@@ -224,6 +238,8 @@ class DatasetConfig:
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
     split_seed: int = 0  # of the val split, where the data set has none of its own, and of the draws below
     val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    test_fraction: float = 0.2  # of the training images, where the data set has no test split; drawn before val
+    exif_orientation: bool = False  # turn images as their EXIF orientation says; predictions follow the run's choice
     train_per_class: int | None = None  # few-shot: so many training pictures a class, drawn by split_seed
     label_noise: float = 0.0  # share of training pictures with another class's label, drawn by split_seed
     new_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them
@@ -232,6 +248,7 @@ class DatasetConfig:
     cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it
     cache_gb: float = 10.0  # its bound; pictures that don't fit are decoded again
     cache_dir: str = "${runs_dir}/pictures"  # of cache=disk
+    verify_content: bool = False  # read every image file again, though size, times and inode say that it is unchanged
     options: dict[str, Any] = field(default_factory=dict)  # what this data set alone has
 
 
@@ -331,7 +348,8 @@ class Config:
     input: str | None = None  # folder of pictures, of predict
     memory: str | None = None  # FOLDER/CLASS/pictures that predict adds to the memory it reads, without training
     memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
-    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export)
+    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export),
+    # of prepare a JSON file (null: RUNS_DIR/prepare/DATASET.json)
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

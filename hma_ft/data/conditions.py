@@ -5,6 +5,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from hma_ft.config.schema import Corruption, DatasetConfig
+from hma_ft.data.digests import derived_digest
 from hma_ft.data.sources.base import Samples, Subset
 from hma_ft.errors import UserError
 from hma_ft.seeds import derive_seed
@@ -65,13 +66,26 @@ def few_per_class(samples: Samples, number: int, seed: int) -> Tensor:
 
 
 def noisy_labels(samples: Samples, share: float, seed: int) -> Tensor:
-    """Labels [N], of which a `share` of the pictures has another class's, all others equally likely."""
+    """Labels [N], of which a `share` of the images has another class's, all others equally likely.
+
+    UserError if that changes no label, or leaves a class without images.
+    """
     generator = torch.Generator().manual_seed(derive_seed("label_noise", seed))
     count, classes = len(samples), len(samples.class_names)
     wrong = torch.randperm(count, generator=generator)[: round(share * count)]
+    if len(wrong) == 0:
+        raise UserError(
+            f"dataset.label_noise={share:g} of {count} training images is less than one: give at least {1 / count:.2g}"
+        )
     shift = torch.randint(1, classes, (len(wrong),), generator=generator)
     labels = samples.labels.clone()
     labels[wrong] = (labels[wrong] + shift) % classes
+    for label, number in enumerate(labels.bincount(minlength=classes).tolist()):
+        if number == 0:
+            raise UserError(
+                f"dataset.label_noise={share:g} leaves class {samples.class_names[label]} without training images: "
+                "give less noise or another dataset.split_seed"
+            )
     return labels
 
 
@@ -99,6 +113,11 @@ class Corrupted(Subset):
     def key(self, index: int) -> str:
         """Tells damaged pictures from their originals."""
         return f"{self.samples.key(index)} ({self.corruption.value} {self.severity})"
+
+    def content_digests(self) -> list[str]:
+        """Digest of the original, and all that its damage depends on: the number draws the noise."""
+        how = self.corruption.value, self.severity
+        return [derived_digest(digest, *how, number) for number, digest in enumerate(self.samples.content_digests())]
 
 
 def corrupt(picture: Tensor, corruption: Corruption, severity: int, number: int) -> Tensor:

@@ -1,64 +1,114 @@
-"""A picture file as uint8 RGB, whatever it holds."""
+"""An image file as uint8 RGB, whatever it holds."""
 
+import re
+import warnings
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from hma_ft.data.image_plugins import format_of, missing_plugin
+from hma_ft.data.jpeg_header import START, read_jpeg_header
+from hma_ft.data.orientation import UPRIGHT, exif_orientation, turned_upright
+from hma_ft.data.pixel_formats import rgb_pixels
 from hma_ft.errors import UserError
+from hma_ft.names import printable
 
-_JPEG = b"\xff\xd8\xff"
-_UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # where pillow refuses too; half a gigabyte of RGB
 
 
-def decode(path: Path) -> Tensor:
+class UndecodableError(Exception):
+    """Why an image file can't be decoded, in one line without its name."""
+
+
+def decode(path: Path, *, upright: bool = False) -> Tensor:
     """uint8 [3, H, W], the channels of a pixel side by side in memory. Goes by the contents, not by the file's name.
 
-    Grey, palette, RGBA (on white), CMYK and 16-bit pictures become RGB. Raises UserError with the path for a file that
-    is truncated or no picture.
+    Grey, palette, RGBA (on white), CMYK, 16-bit and float images become RGB; of several frames the first is taken.
+    `upright` turns the image as its EXIF orientation says. Raises UserError with the path for a file that is truncated
+    or no image.
     """
     try:
-        content = path.read_bytes()
+        return decode_content(read_file(path), upright=upright)
+    except UndecodableError as error:
+        raise UserError(
+            f"cannot decode image {printable(path)} ({error}): replace it or take it out of the data set"
+        ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file. Raises UserError where it can't be read."""
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise UserError(
-            f"{path} can't be read ({error.strerror}): restore it or take it out of the data set"
+            f"cannot read image {printable(path)} ({error.strerror}): restore it or take it out of the data set"
         ) from error
-    return decode_content(content, str(path))
 
 
-def decode_content(content: bytes, name: str) -> Tensor:
-    """uint8 [3, H, W] of a picture file that was read already; errors call it `name`."""
-    if content.startswith(_JPEG) and _is_whole(content):
+def decode_content(content: bytes, *, upright: bool = False) -> Tensor:
+    """uint8 [3, H, W] of an image file that was read already. Raises UndecodableError."""
+    header = read_jpeg_header(content) if content.startswith(START) and _is_whole(content) else None
+    if header is not None:
+        if header.height * header.width > _MOST_PIXELS:
+            raise UndecodableError(f"{header.width} x {header.height} pixels are too many: shrink it")
         try:
-            return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
+            pixels = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
         except RuntimeError:
-            pass  # CMYK and other rare kinds, which PIL knows
+            pass  # CMYK and other rare kinds, which pillow knows
+        else:
+            return turned_upright(pixels, stored_orientation(content)) if upright else pixels
+    return _decode_by_pillow(content, upright)
+
+
+def _decode_by_pillow(content: bytes, upright: bool) -> Tensor:
+    name = format_of(content)
+    missing = missing_plugin(name) if name else None
+    if missing:
+        raise UndecodableError(missing)
     try:
-        with Image.open(BytesIO(content)) as picture:
-            picture.load()
-            return from_pil(picture)
-    except _UNREADABLE as error:
-        raise UserError(
-            f"{name} is no readable picture ({error}): replace it or take it out of the data set"
-        ) from error
+        with open_image(content) as image:
+            image.load()
+            pixels = rgb_pixels(image)
+            return turned_upright(pixels, exif_orientation(image)) if upright else pixels
+    except Exception as error:  # pillow's parsers and plugins raise a dozen kinds on damaged files
+        raise UndecodableError(_reason(content, error)) from error
 
 
-def from_pil(picture: Image.Image) -> Tensor:
-    """uint8 [3, H, W] of a loaded picture."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        grey = np.asarray(picture, dtype=np.float64)
-        deep = picture.mode.startswith("I;16") or grey.max(initial=0.0) > 255
-        rgb = np.repeat(np.clip(grey / 257 if deep else grey, 0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    elif "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
-        rgba = picture.convert("RGBA")
-        rgb = np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
-    else:
-        rgb = np.asarray(picture.convert("RGB"))
-    return torch.from_numpy(np.array(rgb, order="C")).permute(2, 0, 1)
+def open_image(content: bytes) -> Image.Image:
+    """pillow's image of a file's bytes, pixels not yet decoded; it may raise anything."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd metadata, and on the 100 million pixels of a large camera
+        return Image.open(BytesIO(content))
+
+
+def stored_orientation(content: bytes) -> int:
+    """EXIF orientation of an image file, 1 to 8; 1 where it has none, or can't be opened."""
+    header = read_jpeg_header(content) if content.startswith(START) else None
+    if header is not None and not header.has_metadata:
+        return UPRIGHT
+    try:
+        with open_image(content) as image:
+            return exif_orientation(image)
+    except Exception:  # whoever decodes the pixels will tell, unless it is the metadata that pillow dislikes
+        return UPRIGHT
+
+
+def _reason(content: bytes, error: Exception) -> str:
+    """What is wrong with a file, in a few words."""
+    if not content:
+        return "zero bytes"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {_MOST_PIXELS} pixels are too many: shrink it"
+    if isinstance(error, UnidentifiedImageError):
+        if content[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            return "it is a web page"
+        return "only zeros" if not any(content) else "no image, or of an unknown format"
+    text = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "it", str(error)) or type(error).__name__
+    return text.splitlines()[0]
 
 
 def _is_whole(content: bytes) -> bool:

@@ -23,11 +23,12 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig, PictureCaching
+from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.sources.base import FileSamples, Samples
 from hma_ft.errors import UserError
 from hma_ft.tracking.room import make_room
 
-FORMAT = 1  # of the files; part of the key
+FORMAT = 2  # of the files; part of the key
 _RECORD = struct.Struct("<4q")  # offset, height, width, checksum; a checksum of 0: absent
 
 
@@ -140,6 +141,18 @@ class CachedSamples(Samples):
         """As without a cache."""
         return self.samples.key(index)
 
+    def content_digests(self) -> list[str]:
+        """As without a cache."""
+        return self.samples.content_digests()
+
+    def raw_digests(self) -> list[str]:
+        """As without a cache."""
+        return self.samples.raw_digests()
+
+    def use_index(self, index: ContentIndex) -> None:
+        """As without a cache."""
+        self.samples.use_index(index)
+
 
 def cached(parts: dict[str, Samples], config: DatasetConfig) -> dict[str, Samples]:
     """The splits with a cache of decoded pictures as `config.cache` says; those that are in memory stay as they are."""
@@ -172,13 +185,12 @@ def _in_memory(count: int, limit: int) -> PictureCache:
 
 
 def _on_disk(root: Path, files: Sequence[FileSamples], count: int, limit: int) -> PictureCache:
-    """In a folder named by all that the pixels depend on: the files, their sizes and times, and the decoders."""
+    """In a folder named by all that the pixels depend on: the content of the files, and the decoders."""
     decoders = [version("torchvision"), version("pillow")]
     digest = hashlib.sha256(json.dumps([FORMAT, decoders]).encode())
     for samples in files:
-        for number, path in enumerate(samples.paths):
-            seen = path.stat()
-            digest.update(f"{samples.key(number)} {seen.st_size} {seen.st_mtime_ns}\n".encode())
+        for content in samples.content_digests():
+            digest.update(f"{content}\n".encode())
     directory = root / digest.hexdigest()[:24]
     index, pixels = directory / "index", directory / "pixels"
     try:

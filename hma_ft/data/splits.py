@@ -1,19 +1,21 @@
-"""Train, val and test of a data set: official splits, else a seeded, stratified val split."""
+"""Train, val and test of a data set: official splits, else seeded, stratified ones."""
 
-import hashlib
-import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.conditions import are_new, with_conditions
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.description import describe
+from hma_ft.data.draws import draw_test, stratified
+from hma_ft.data.equal_images import EqualImages, equal_across_splits
 from hma_ft.data.picture_cache import cached
-from hma_ft.data.sources.base import Samples, Source, Subset
+from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source, Subset
 from hma_ft.errors import UserError
+from hma_ft.importing import import_class
 
 
 @dataclass
@@ -25,48 +27,60 @@ class Splits:
     test: Samples
     class_names: list[str]
     taught: Tensor | None = None  # indices of the training pictures that steps are made of; None: all
+    notes: list[str] = field(default_factory=list)  # what the user should know about how they came about, a line each
 
     @property
+    def by_name(self) -> dict[str, Samples]:
+        """Train, val and test."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @cached_property
+    def equal_images(self) -> list[EqualImages]:
+        """Images that two of the splits share."""
+        return equal_across_splits(self.by_name)
+
+    @cached_property
     def description(self) -> dict[str, int | str]:
-        """Counts, and digests over each split's file names and labels: two runs with equal ones saw the same data."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        counts: dict[str, int | str] = {name: len(samples) for name, samples in parts.items()}
-        digests = {f"{name}_digest": _digest(samples) for name, samples in parts.items()}
-        if self.taught is not None:
-            counts["taught"] = len(self.taught)
-            digests["taught_digest"] = hashlib.sha256(self.taught.numpy().tobytes()).hexdigest()[:16]
-        return counts | {"classes": len(self.class_names)} | digests
+        """Counts and digests: two runs with equal ones saw the same data. It reads all images that are not indexed."""
+        return describe(self.by_name, classes=len(self.class_names), seen=self.taught, equal=self.equal_images)
 
 
 def create_source(config: DatasetConfig) -> Source:
     """The source that `dataset.target` names."""
-    module_name, _, class_name = config.target.rpartition(".")
-    try:
-        source_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"dataset.target={config.target} can't be imported ({error}): name a class by module.Class"
-        ) from error
+    source_class = import_class("dataset.target", config.target, Source)  # type: ignore[type-abstract]
     return source_class(Path(config.root), config.options)
 
 
-def load_splits(config: DatasetConfig) -> Splits:
-    """Read the data set's index; a val split that it lacks is a pure function of (data, split_seed, val_fraction)."""
-    source = create_source(config)
-    parts = cached(source.splits(), config)
-    train, test = parts["train"], parts["test"]
-    if "val" in parts:
-        val = parts["val"]
-    else:
-        train_indices, val_indices = stratified(train.labels, config.val_fraction, config.split_seed)
-        train, val = Subset(train, train_indices), Subset(train, val_indices)
-    train, test = with_conditions(train, test, config)
-    splits = Splits(train, val, test, train.class_names)
+def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> Splits:
+    """Find the data set's images; a split that it lacks is a pure function of (data, split_seed, its fraction).
+
+    `index` remembers digests of image files from one run to the next. Raises UserError with a line for each reason why
+    nothing can be trained on the data.
+    """
+    scan = scan_source(config)
+    if index is not None:
+        for samples in scan.parts.values():
+            samples.use_index(index)
+    splits = complete(cached(scan.require(), config), config)
+    problems = untrainable(splits.train)
+    if problems:
+        raise UserError("\n".join(problems))
+    splits.notes = scan.notes + scan.left_out.in_words() + splits.notes
+    return made_harder(splits, config)
+
+
+def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
+    """The splits under the conditions that the configuration asks for. UserError if they don't allow them."""
+    splits = replace(splits)
+    splits.train, splits.test = with_conditions(splits.train, splits.test, config)
     if config.new_classes:
-        new = [are_new(part.labels, train.class_names, config.new_classes, config.split_seed) for part in (train, val)]
+        new = [
+            are_new(part.labels, splits.class_names, config.new_classes, config.split_seed)
+            for part in (splits.train, splits.val)
+        ]
         splits.taught, known = ((~found).nonzero().flatten() for found in new)
-        splits.val = Subset(val, known)
-    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
+        splits.val = Subset(splits.val, known)
+    for name, samples in splits.by_name.items():
         if len(samples) == 0:
             raise UserError(f"the {name} split of {config.name} in {config.root} is empty")
         if samples.class_names != splits.class_names:
@@ -74,25 +88,48 @@ def load_splits(config: DatasetConfig) -> Splits:
     return splits
 
 
-def stratified(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Sorted indices of train and val; every class keeps its share, and at least one picture in train."""
-    from sklearn.model_selection import StratifiedShuffleSplit  # a second of import, for data sets without a val split
-
-    counts = labels.bincount()
-    rare = (counts[labels] < 2).numpy()
-    indices = np.arange(len(labels))
-    common = indices[~rare]
-    count = max(round(fraction * len(common)), int((counts >= 2).sum()))
-    splitter = StratifiedShuffleSplit(
-        n_splits=1, test_size=min(count, len(common) - int((counts >= 2).sum())), random_state=seed
-    )
-    train, val = next(splitter.split(common, labels.numpy()[common]))
-    kept = np.sort(np.concatenate([common[train], indices[rare]]))
-    return torch.from_numpy(kept), torch.from_numpy(np.sort(common[val]))
+def scan_source(config: DatasetConfig) -> Scan:
+    """What the source finds, its files to be decoded as the configuration says."""
+    scan = create_source(config).scan()
+    for samples in scan.parts.values():
+        if isinstance(samples, FileSamples):
+            samples.upright = config.exif_orientation
+    return scan
 
 
-def _digest(samples: Samples) -> str:
-    digest = hashlib.sha256(samples.labels.numpy().tobytes())
-    for index in range(len(samples)):
-        digest.update(f"{samples.key(index)}\n".encode())
-    return digest.hexdigest()[:16]
+def complete(parts: dict[str, Samples], config: DatasetConfig) -> Splits:
+    """Draw the splits that are missing from train: test first, so that val_fraction does not move it.
+
+    Raises UserError if train is too small for it.
+    """
+    train, notes = parts["train"], []
+    if "test" in parts:
+        test = parts["test"]
+    else:
+        kept, drawn = draw_test(train.labels, config.test_fraction, config.split_seed)
+        train, test = Subset(train, kept), Subset(train, drawn)
+        own = ", and val is taken as it is" if "val" in parts else ""
+        notes.append(
+            f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
+            f"dataset.split_seed={config.split_seed}{own}"
+        )
+    if "val" in parts:
+        val = parts["val"]
+    else:
+        kept, drawn = stratified(train.labels, config.val_fraction, config.split_seed)
+        train, val = Subset(train, kept), Subset(train, drawn)
+    return Splits(train, val, test, train.class_names, notes=notes)
+
+
+def untrainable(train: Samples) -> list[str]:
+    """Why no classifier can be trained on these images, a line each."""
+    counts = train.labels.bincount(minlength=len(train.class_names)).tolist()
+    present = [name for name, count in zip(train.class_names, counts, strict=True) if count]
+    if len(present) < 2:
+        which = f"one class only, {present[0]}" if present else "no classes"
+        return [f"train has {which}: a classifier needs two"]
+    absent = [name for name, count in zip(train.class_names, counts, strict=True) if not count]
+    if absent:
+        more = f" and {len(absent) - 6} more classes" if len(absent) > 6 else ""
+        return [f"train has no images of {', '.join(absent[:6])}{more}: add some, or take the class out"]
+    return []

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
 from hma_ft.config.schema import AugmentConfig
@@ -40,6 +42,7 @@ class TrainTransform:
         return picture
 
 
+_MOST_RESIZED_PIXELS = 2**25  # 100 MB; only a strip a hundred times as long as wide comes near it
 _RESIZED_AS_UINT8 = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)  # by torch itself, without floats
 
 
@@ -108,12 +111,14 @@ class EvalTransform:
         image_size: pixels a side, after the crop.
         resized_side: pixels of the short side, before it.
         interpolation: the filter's name.
+        upright: whether images must be turned as their EXIF orientation says when they are decoded.
     """
 
-    def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str) -> None:
+    def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str, upright: bool = False) -> None:
         self.image_size = image_size
         self.resized_side = math.floor(image_size / crop_ratio)
         self.interpolation = interpolation
+        self.upright = upright
         self.steps = v2.Compose(
             [
                 v2.Resize(self.resized_side, interpolation=InterpolationMode(interpolation), antialias=True),
@@ -123,4 +128,38 @@ class EvalTransform:
 
     def __call__(self, picture: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
+        short, long = sorted(picture.shape[-2:])
+        if self.resized_side**2 * long / short > _MOST_RESIZED_PIXELS:
+            return self._resized_window(picture)
         return self.steps(picture)
+
+    def _resized_window(self, image: Tensor) -> Tensor:
+        """The centre crop of a narrow strip, whose resized pixels outside of it are never made.
+
+        pillow resizes a part of an image by the same filter, and to the same grey levels up to two, as torch the whole.
+        """
+        height, width = image.shape[-2:]
+        rows, columns = (self._window(side, min(height, width)) for side in (height, width))
+        part = functional.to_pil_image(image[:, rows.first : rows.last, columns.first : columns.last])
+        size, filter_ = self.image_size, pil_modes_mapping[InterpolationMode(self.interpolation)]
+        part = part.resize((size, part.height), filter_, box=(columns.start, 0, columns.end, part.height))
+        return functional.pil_to_tensor(part.resize((size, size), filter_, box=(0, rows.start, size, rows.end)))
+
+    def _window(self, side: int, short: int) -> "_Window":
+        """What the centre crop needs of a side of an image, `short` being its shorter one."""
+        resized = int(self.resized_side * side / short)
+        step = side / resized
+        start = round((resized - self.image_size) / 2) * step
+        end = start + self.image_size * step
+        reach = 4 * max(1.0, step)  # of the widest filter, and one more
+        first, last = max(0, math.floor(start - reach)), min(side, math.ceil(end + reach))
+        return _Window(first, last, start - first, end - first)
+
+
+class _Window(NamedTuple):
+    """A part of a side in pixels of the file."""
+
+    first: int  # of what is read
+    last: int  # behind it
+    start: float  # of what is resized, from `first` on
+    end: float

@@ -1,4 +1,7 @@
-"""Checkpoints that survive a crash: written aside, synced, renamed; the name holds the checksum; two are kept."""
+"""Checkpoints that survive a crash: written aside, synced, renamed; the name holds the checksum; two are kept.
+
+Kinds: `step` continues a run, `best` holds the weights that val chose, `support` what they read of training images.
+"""
 
 import contextlib
 import hashlib
@@ -57,6 +60,11 @@ def remove_later(directory: Path, *, kind: str, step: int) -> None:
             path.unlink(missing_ok=True)
 
 
+def exists(directory: Path, *, kind: str) -> bool:
+    """Whether there is any of a kind, whole or damaged."""
+    return bool(_newest_first(directory, kind))
+
+
 def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
     """The newest checkpoint that is whole; None if there is none at all.
 
@@ -75,6 +83,12 @@ def load_newest(directory: Path, *, kind: str) -> dict[str, Any] | None:
             "fresh=true"
         )
     return None
+
+
+def load_step(directory: Path, *, kind: str, step: int) -> dict[str, Any] | None:
+    """What was saved of a kind after `step`, last; None if there is no such file. UserError if it is damaged."""
+    path = next((path for path in _newest_first(directory, kind) if _step(path) == step), None)
+    return None if path is None else load(path)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Evaluation: features of a split once, then predictions in any inference mode."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -7,10 +8,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hma_ft.config.schema import Precision
 from hma_ft.data.batch import Batch
 from hma_ft.data.loader import eval_batches
 from hma_ft.data.sources.base import Samples
+from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_store import FeatureStore
+from hma_ft.engine.predictor import Predictor
 from hma_ft.methods.base import LabelledFeatures, Method
 from hma_ft.seeds import derive_seed
 
@@ -24,7 +28,7 @@ class Predictions:
     probabilities: Tensor  # float32 [N, C]
 
 
-class Evaluator:
+class Evaluator(Predictor):
     """Predicts the splits of a data set with a method as it is now.
 
     Every process reads its share of the pictures; the features are then brought together and all processes predict
@@ -41,17 +45,23 @@ class Evaluator:
         batch_size: int,
         workers: int,
         seed: int,
+        precision: Precision = Precision.fp32,
         store: FeatureStore | None = None,
+        final_weights: bool = False,
     ) -> None:
-        """`store` shares the features of a frozen backbone between runs."""
-        self.method = method
-        self.accelerator = accelerator
+        """`store` shares the features of a frozen backbone between runs.
+
+        `final_weights`: the method is a finished run's, so that a support set which came with its weights holds.
+        """
+        super().__init__(method, accelerator, precision=precision)
         self.splits = splits
         self.transform = transform
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
         self.store = store
+        self.final_weights = final_weights
+        self.clock = CostClock()  # which counts features of splits; a run's training counts on it too
         self._fixed: dict[str, LabelledFeatures] = {}
 
     def predict(self, split: str, mode: str) -> Predictions:
@@ -74,18 +84,13 @@ class Evaluator:
         return order.split(self.batch_size)
 
     def prepare_inference(self, mode: str) -> None:
-        """Bring the method the training features that the mode reads."""
+        """Bring the method the training features that the mode reads, unless they came with its weights."""
+        bank = self.method.support_bank(mode)
+        if bank is None or (self.final_weights and len(bank) > 0):
+            return
         needed = self.method.reference_indices(mode, self.splits["train"].labels)
         if needed is not None:
             self.method.set_reference(self.features("train", needed))
-
-    @torch.no_grad()
-    def classify(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
-        """Probabilities [B, C] on the CPU from features [B, D]; ids as in `Method.classify`."""
-        self.method.enter_mode(training=False)
-        with self.accelerator.autocast():
-            logits = self.method(features, ids).logits
-        return logits.float().softmax(dim=1).cpu()
 
     @torch.no_grad()
     def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
@@ -95,16 +100,26 @@ class Evaluator:
         return self._extract(split, indices)
 
     def _fixed_features(self, split: str, indices: Tensor | None) -> LabelledFeatures:
-        """Computed once a run, or by an earlier run."""
+        """Computed once a run, or by an earlier run; the clock counts what computing them took, whoever did."""
         if split not in self._fixed:
-            stored = None if self.store is None else self.store.read_split(split)
-            if stored is not None:
-                stored = LabelledFeatures(*(column.to(self.accelerator.device) for column in stored))
-            self._fixed[split] = stored or self._extract(split, None)
-            if stored is None and self.store is not None:
-                self.store.write_split(split, self._fixed[split])
+            with self.clock.on(Spent.nothing):
+                self._fixed[split], seconds = self._read_or_extract(split)
+            self.clock.count(Spent.features if split == "train" else Spent.evaluation, seconds)
         seen = self._fixed[split]
         return seen if indices is None else LabelledFeatures(*(column[indices] for column in seen))
+
+    def _read_or_extract(self, split: str) -> tuple[LabelledFeatures, float]:
+        """Features of a split on the device, and the seconds that reading and computing them took."""
+        stored = None if self.store is None else self.store.read_split(split)
+        if stored is not None:
+            columns = (column.to(self.accelerator.device) for column in stored.features)
+            return LabelledFeatures(*columns), stored.seconds
+        started = time.perf_counter()
+        seen = self._extract(split, None)  # waits for the device
+        seconds = time.perf_counter() - started
+        if self.store is not None:
+            self.store.write_split(split, seen, seconds=seconds)
+        return seen, seconds
 
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """One pass of the backbone over the pictures."""
@@ -126,14 +141,6 @@ class Evaluator:
             rank=self.accelerator.process_index,
             world_size=self.accelerator.num_processes,
         )
-
-    @torch.no_grad()
-    def features_of(self, images: Tensor) -> Tensor:
-        """Features [B, D] of uint8 images [B, 3, S, S], on the device, in single precision at least."""
-        self.method.enter_mode(training=False)
-        with self.accelerator.autocast():
-            features = self.method.features(images.to(self.accelerator.device))
-        return features.float() if features.dtype != torch.float64 else features
 
     def _features_of(self, batch: Batch) -> LabelledFeatures:
         batch = batch.to(self.accelerator.device)

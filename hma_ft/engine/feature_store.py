@@ -1,8 +1,9 @@
 """Features on disk, shared by runs that differ only in what comes after a frozen backbone.
 
 With nothing trainable below the head, the features of a step's views are a pure function of the backbone's weights,
-the transform, the data, the seed and the batch size. All of these are in the key of a store, so that an entry is never
-stale; an entry is a whole step, so that the arithmetic is that of a run without a store, bit for bit.
+the transform, the images' content and labels, the seed, the batch size, the libraries and the arithmetic in force. All
+of these are in the key of a store, so that an entry is never stale; an entry is a whole step, so that the arithmetic is
+that of a run without a store, bit for bit.
 """
 
 import fcntl
@@ -13,9 +14,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -25,7 +25,21 @@ from hma_ft.methods.base import LabelledFeatures
 from hma_ft.tracking.files import remove_leftovers, write_atomic
 from hma_ft.tracking.room import make_room
 
-FORMAT = 1  # of the entries; part of the key
+FORMAT = 2  # of the entries; part of the key
+
+
+class StoredStep(NamedTuple):
+    """A training step's micro-batches on the CPU, and the seconds that loading and computing them took."""
+
+    micro_batches: list[StepInput]
+    seconds: float
+
+
+class StoredSplit(NamedTuple):
+    """A split's features on the CPU, and the seconds that reading and computing them took."""
+
+    features: LabelledFeatures
+    seconds: float
 
 
 class FeatureStore:
@@ -33,7 +47,7 @@ class FeatureStore:
 
     def __init__(self, root: Path, key: dict[str, Any], *, limit_bytes: int) -> None:
         """`key` holds everything that the features depend on; JSON."""
-        text = json.dumps(key | {"format": FORMAT, "torch": torch.__version__}, sort_keys=True)
+        text = json.dumps(key | {"format": FORMAT}, sort_keys=True)
         self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.directory)
@@ -43,30 +57,33 @@ class FeatureStore:
         self._used = make_room(root, self.directory, limit_bytes)
         self._full = False
 
-    def read_step(self, step: int) -> list[StepInput] | None:
-        """The micro-batches of a step on the CPU; None if they aren't stored."""
-        tensors = self._read(f"step-{step:08d}")
-        if tensors is None:
+    def read_step(self, step: int) -> StoredStep | None:
+        """Return a step, or None if it isn't stored."""
+        found = self._read(f"step-{step:08d}")
+        if found is None:
             return None
+        tensors, seconds = found
         count = len(tensors) // len(StepInput._fields)
-        return [StepInput(*(tensors[f"{name}/{i}"] for name in StepInput._fields)) for i in range(count)]
+        batches = [StepInput(*(tensors[f"{name}/{i}"] for name in StepInput._fields)) for i in range(count)]
+        return StoredStep(batches, seconds)
 
-    def write_step(self, step: int, micro_batches: Sequence[StepInput]) -> None:
-        """Store a step."""
+    def write_step(self, step: int, micro_batches: Sequence[StepInput], *, seconds: float) -> None:
+        """Store a step that took `seconds` to load and compute."""
         fields = StepInput._fields
         self._write(
             f"step-{step:08d}",
             {f"{name}/{i}": getattr(batch, name) for i, batch in enumerate(micro_batches) for name in fields},
+            seconds,
         )
 
-    def read_split(self, split: str) -> LabelledFeatures | None:
-        """The features of a split under the evaluation transform, on the CPU."""
-        tensors = self._read(f"split-{split}")
-        return None if tensors is None else LabelledFeatures(**tensors)
+    def read_split(self, split: str) -> StoredSplit | None:
+        """Return the features of a split under the evaluation transform, or None if they aren't stored."""
+        found = self._read(f"split-{split}")
+        return None if found is None else StoredSplit(LabelledFeatures(**found[0]), found[1])
 
-    def write_split(self, split: str, seen: LabelledFeatures) -> None:
-        """Store the features of a split."""
-        self._write(f"split-{split}", seen._asdict())
+    def write_split(self, split: str, seen: LabelledFeatures, *, seconds: float) -> None:
+        """Store the features of a split that took `seconds` to read and compute."""
+        self._write(f"split-{split}", seen._asdict(), seconds)
 
     @contextmanager
     def producing(self) -> Iterator[bool]:
@@ -80,24 +97,26 @@ class FeatureStore:
                 return
             yield True
 
-    def _read(self, name: str) -> dict[str, Tensor] | None:
+    def _read(self, name: str) -> tuple[dict[str, Tensor], float] | None:
         path = self.directory / f"{name}.safetensors"
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
-                expected = file.metadata()["digest"]
+                # Copied to where torch puts tensors: the last digits of a product depend on the address modulo 64.
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - no iterator
+                metadata = file.metadata()
+            expected, seconds = metadata["digest"], float(metadata["seconds"])
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError, KeyError, TypeError):
-            expected, tensors = "", {}
-        if _digest(tensors) != expected:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            expected, seconds, tensors = "", 0.0, {}
+        if _digest(tensors, seconds) != expected:
             warnings.warn(f"stored features {path} are damaged; they are computed again", stacklevel=3)
             return None
-        return tensors
+        return tensors, seconds
 
-    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
+    def _write(self, name: str, tensors: dict[str, Tensor], seconds: float) -> None:
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        content = save(tensors, {"digest": _digest(tensors)})
+        content = save(tensors, {"digest": _digest(tensors, seconds), "seconds": repr(seconds)})
         self._used += len(content)
         if self._used > self._limit:
             if not self._full:
@@ -112,8 +131,8 @@ class FeatureStore:
             warnings.warn(f"features can't be stored ({error}); the run goes on without", stacklevel=3)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _digest(tensors: dict[str, Tensor], seconds: float) -> str:
+    digest = hashlib.blake2b(repr(seconds).encode(), digest_size=16)
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
         digest.update(tensors[name].numpy().data)

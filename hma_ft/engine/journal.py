@@ -7,10 +7,12 @@ from typing import Any
 
 import psutil
 
+from hma_ft.data.sources.base import Samples
 from hma_ft.engine import checkpoint
+from hma_ft.engine.held_images import HELD_IMAGES, held_images
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.metrics import Metrics
-from hma_ft.engine.state import FROZEN_DIGEST, trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, support_state, trained_state
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.tracking.console import Progress
@@ -39,15 +41,15 @@ class Journal:
         self._interval = checkpoint_minutes * 60.0
         self._saved_at = time.monotonic()
         self._wall_before = 0.0
-        self._logged = (0, 0.0)  # step and training seconds of the row before
+        self._logged_step, self._logged_at = 0, time.monotonic()  # of the row before, or where the steps went on
 
     def log_train(self, state: TrainState, loss: float, *, learning_rate: float) -> None:
         """One row of training figures."""
         if state.first_step_seconds == 0.0:
             state.first_step_seconds = seconds_since_start()
-        steps, seconds = state.step - self._logged[0], state.train_seconds - self._logged[1]
-        self._logged = (state.step, state.train_seconds)
-        speed = steps * self.batch_size / max(seconds, 1e-9)
+        now = time.monotonic()
+        speed = (state.step - self._logged_step) * self.batch_size / max(now - self._logged_at, 1e-9)
+        self._logged_step, self._logged_at = state.step, now
         if self.record is None or self.progress is None:
             return
         row = {"train/loss": loss, "train/lr": learning_rate, "train/images_per_s": speed}
@@ -71,6 +73,20 @@ class Journal:
         state[FROZEN_DIGEST] = frozen_digest
         return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
 
+    def keep_support(self, method: Method, train: Samples, step: int) -> None:
+        """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large.
+
+        These are the contents of the support banks, and by which digests the images that any memory holds are
+        recognised.
+        """
+        if self.record is None:
+            return
+        state, held = support_state(method), held_images(method, train)
+        if state or len(held.ids):
+            content = {"format": FORMAT, "method": state, HELD_IMAGES: held._asdict()}
+            checkpoint.save(self.checkpoints, content, kind="support", step=step)
+            checkpoint.prune(self.checkpoints, kind="support", keep=1)
+
     def checkpoint(self, learner: Learner, state: TrainState) -> None:
         """Save everything that the next step depends on."""
         if self.record is not None:
@@ -84,6 +100,7 @@ class Journal:
             if self.sink is not None:  # not before: rows that no checkpoint holds may be taken back
                 self.sink.push()
         self._saved_at = time.monotonic()
+        self._logged_step, self._logged_at = state.step, self._saved_at
 
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is older than `checkpoint_minutes`."""
@@ -92,14 +109,14 @@ class Journal:
     def resume(self, learner: Learner, directory: Path) -> TrainState:
         """The state of the newest whole checkpoint, loaded into the learner; a new one if there is none."""
         content: dict[str, Any] | None = checkpoint.load_newest(directory / "checkpoints", kind="step")
-        state = TrainState() if content is None else TrainState(**content["state"])
+        state = TrainState() if content is None else TrainState.from_checkpoint(content["state"])
         if content is not None:
             learner.load_state_dict(content["learner"])
         if self.record is not None:
             self.record.rewind(state.rows)
             # best weights of steps that will be done again, perhaps with another outcome
             checkpoint.remove_later(self.checkpoints, kind="best", step=state.step)
-        self._logged = (state.step, state.train_seconds)
+        self._logged_step, self._logged_at = state.step, time.monotonic()
         self._wall_before = state.wall_seconds
         return state
 

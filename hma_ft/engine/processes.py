@@ -19,23 +19,10 @@ def create_accelerator(config: TrainerConfig, *, mixes_pairs: bool = False) -> A
 
     `mixes_pairs`: neighbouring images of a step are mixed, so that neither a process nor a micro-batch may cut a pair.
     """
-    cuda = torch.cuda.is_available()
-    if config.device is Device.cuda and not cuda:
-        raise UserError(
-            "trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver"
-        )
-    on_cpu = config.device is Device.cpu or not cuda
+    on_cpu = _is_cpu(config.device)
     if config.precision is Precision.fp16 and on_cpu:
         raise UserError("trainer.precision=fp16 needs a GPU: use fp32 or bf16 on a CPU")
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision=_MIXED[config.precision],
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=timedelta(minutes=10)),
-        ],
-    )
-    _require_processes(accelerator.num_processes)
+    accelerator = _accelerator(on_cpu, _MIXED[config.precision])
     per_step = accelerator.num_processes * config.grad_accumulation
     if config.batch_size % per_step:
         raise UserError(
@@ -47,6 +34,46 @@ def create_accelerator(config: TrainerConfig, *, mixes_pairs: bool = False) -> A
             f"trainer.batch_size={config.batch_size} in {per_step} parts (processes x trainer.grad_accumulation) cuts "
             f"a pair of images that mixup or cutmix mixes: make it a multiple of {2 * per_step}"
         )
+    return accelerator
+
+
+def create_evaluation_accelerator(device: Device) -> Accelerator:
+    """Accelerate on a device, to evaluate finished runs of any precision: a Predictor knows which.
+
+    UserError where this process computes on another device already, which Accelerate does not change.
+    """
+    on_cpu = _is_cpu(device)
+    try:
+        accelerator = _accelerator(on_cpu, None)
+    except ValueError as error:
+        raise UserError(f"device={device.value} can't be used by this process ({error})") from error
+    if (accelerator.device.type == "cpu") != on_cpu:
+        raise UserError(
+            f"device={device.value}: this process computes on {accelerator.device.type} already; start a new one"
+        )
+    return accelerator
+
+
+def _is_cpu(device: Device) -> bool:
+    """Whether the device is a CPU here. UserError for a GPU that torch does not see."""
+    cuda = torch.cuda.is_available()
+    if device is Device.cuda and not cuda:
+        raise UserError(
+            "trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver"
+        )
+    return device is Device.cpu or not cuda
+
+
+def _accelerator(on_cpu: bool, mixed_precision: str | None) -> Accelerator:
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision=mixed_precision,
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=timedelta(minutes=10)),
+        ],
+    )
+    _require_processes(accelerator.num_processes)
     return accelerator
 
 

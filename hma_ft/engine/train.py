@@ -1,6 +1,6 @@
 """The training loop. It knows steps, evaluations and checkpoints; it never asks which method it trains."""
 
-import time
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hma_ft.config.schema import SchedulerConfig, TrainerConfig
+from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.inputs import StepInput
 from hma_ft.engine.journal import Journal
 from hma_ft.engine.learner import Learner
@@ -27,19 +28,19 @@ def train(
     journal: Journal,
     state: TrainState,
     stop: StopRequest,
+    clock: CostClock,
     *,
     config: TrainerConfig,
     schedule: SchedulerConfig,
 ) -> None:
     """Train from `state.step` to `config.max_steps`; `state` always says where the run stands.
 
-    `evaluate_val` evaluates the val split with the weights that the method holds. Raises Interrupted after a signal,
-    once a checkpoint is written, and UserError if a loss is not finite.
+    `evaluate_val` evaluates the val split with the weights that the method holds; `clock` counts into the costs of
+    `state`. Raises Interrupted after a signal, once a checkpoint is written, and UserError if a loss is not finite.
     """
-    with stop.deferred():
+    with stop.deferred(), clock.on(Spent.training):
         if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
-            _evaluate(learner, evaluate_val, journal, state, stop)
-        clock = time.perf_counter()
+            _evaluate(learner, evaluate_val, journal, state, stop, clock)
         unchecked: Callable[[], None] | None = None
         for micro_batches in steps:
             factor = learning_rate_factor(schedule, state.step, config.max_steps)
@@ -53,19 +54,17 @@ def train(
             logs = evaluates or state.step % config.log_every == 0 or state.step == 1
             stopping = _asked_to_stop(stop, learner.accelerator, logs)
             if logs or stopping or journal.checkpoint_due():
-                unchecked()
-                state.train_seconds, clock = state.train_seconds + time.perf_counter() - clock, time.perf_counter()
+                unchecked()  # waits for the device
+                clock.update()
             if logs:
                 journal.log_train(state, loss.item(), learning_rate=learner.learning_rate)
             if stopping:
-                journal.checkpoint(learner, state)
+                _checkpoint(learner, journal, state, clock)
                 stop.leave_if_asked()
             if evaluates:
-                _evaluate(learner, evaluate_val, journal, state, stop)
+                _evaluate(learner, evaluate_val, journal, state, stop, clock)
             elif journal.checkpoint_due():
-                journal.checkpoint(learner, state)
-            if evaluates:
-                clock = time.perf_counter()
+                _checkpoint(learner, journal, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
         if stop.agreed(learner.accelerator):
             stop.leave_if_asked()
@@ -78,31 +77,45 @@ def _evaluation_due(state: TrainState, config: TrainerConfig) -> bool:
 
 
 def _evaluate(
-    learner: Learner, evaluate_val: Callable[[], Metrics], journal: Journal, state: TrainState, stop: StopRequest
+    learner: Learner,
+    evaluate_val: Callable[[], Metrics],
+    journal: Journal,
+    state: TrainState,
+    stop: StopRequest,
+    clock: CostClock,
 ) -> None:
     """Evaluate val, keep the weights if they are the best, write a checkpoint.
 
     A signal cuts the evaluation short: it changes nothing, so the checkpoint is that of the step before it. Several
     processes finish it, as they can't all leave a collective operation at the same point.
     """
-    started = time.perf_counter()
+    clock.update()
+    before = dataclasses.replace(state.costs)
     interruptible = stop.at_once() if learner.accelerator.num_processes == 1 else nullcontext()
     with learner.evaluated_weights():
         try:
-            with interruptible:
+            with interruptible, clock.on(Spent.evaluation):
                 metrics = evaluate_val()
         except Interrupted:
             metrics = None
         if metrics is not None and state.improves(metrics):
             state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
-            state.best_file = journal.keep_best(learner.method, state.step, learner.frozen_digest)
+            with clock.on(Spent.nothing):
+                state.best_file = journal.keep_best(learner.method, state.step, learner.frozen_digest)
     if metrics is not None:
         state.evaluated_step = state.step
-        state.eval_seconds += time.perf_counter() - started
         journal.log_val(state, metrics)
-    journal.checkpoint(learner, state)
+    else:  # it will be done again
+        state.costs = before
+        clock.go_on_from(before)
+    _checkpoint(learner, journal, state, clock)
     if metrics is None:
         stop.leave_if_asked()
+
+
+def _checkpoint(learner: Learner, journal: Journal, state: TrainState, clock: CostClock) -> None:
+    with clock.on(Spent.nothing):
+        journal.checkpoint(learner, state)
 
 
 def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> bool:

@@ -1,8 +1,14 @@
 """The end of a run: the chosen weights on val and test, in every inference mode, written down."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
+from hma_ft.data.sources.base import Samples
 from hma_ft.data.splits import Splits
+from hma_ft.engine.costs import Spent
 from hma_ft.engine.evaluate import Evaluator, Predictions
 from hma_ft.engine.journal import Journal
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
@@ -16,10 +22,13 @@ from hma_ft.tracking.record import RunRecord
 def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal) -> None:
     """Evaluate the method as it is, and write result.json, predictions, tables and figures."""
     result: dict[str, float | int | str] = {}
-    for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
-        result |= metrics.scalars(f"{split}{suffix}")
-        if split == "test" and journal.record is not None:
-            _write_predictions(journal.record, predictions, metrics, splits.class_names, suffix)
+    clock = evaluator.clock
+    with clock.on(Spent.evaluation):
+        for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
+            result |= metrics.scalars(f"{split}{suffix}")
+            if split == "test" and journal.record is not None:
+                with clock.on(Spent.nothing):
+                    _write_predictions(journal.record, predictions, metrics, splits, suffix)
     if journal.record is None:
         return
     trainable, total = method.parameter_counts()
@@ -50,10 +59,14 @@ def evaluate_all(
 
 
 def _times(state: TrainState, journal: Journal) -> dict[str, float]:
-    seconds = max(state.train_seconds, 1e-9)
+    """Seconds; `time/from_nothing_s` is the sum of features, training and evaluation."""
+    costs, seconds = state.costs, max(state.costs.steps, 1e-9)
     return {
-        "time/train_s": state.train_seconds,
-        "time/eval_s": state.eval_seconds,
+        "time/start_s": costs.start,
+        "time/features_s": costs.features,
+        "time/train_s": costs.training,
+        "time/eval_s": costs.evaluation,
+        "time/from_nothing_s": costs.from_nothing,
         "time/wall_s": journal.wall_seconds,
         "time/first_step_s": state.first_step_seconds,
         "time/steps_per_s": state.step / seconds,
@@ -62,16 +75,31 @@ def _times(state: TrainState, journal: Journal) -> dict[str, float]:
 
 
 def _write_predictions(
-    record: RunRecord, predictions: Predictions, metrics: Metrics, class_names: list[str], suffix: str
+    record: RunRecord, predictions: Predictions, metrics: Metrics, splits: Splits, suffix: str
 ) -> None:
     """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figure of the headline."""
     record.write_predictions(
         predictions.ids.numpy(),
         predictions.labels.numpy(),
         predictions.probabilities.numpy(),
-        class_names,
+        splits.class_names,
         name=f"predictions{suffix}.npz",
+        keys=image_keys(splits.test)[predictions.ids.numpy()],
     )
     if not suffix:
         record.write_per_class(metrics.per_class)
-        confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), class_names)
+        confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), splits.class_names)
+
+
+def image_keys(samples: Samples) -> np.ndarray:
+    """Numbers int64 [N] that name images by their content, so that runs with other splits know which they share.
+
+    Of equal images in the split each has a number of its own.
+    """
+    occurrences: Counter[str] = Counter()
+    keys = np.empty(len(samples), dtype=np.int64)
+    for index, content in enumerate(samples.raw_digests()):
+        name = f"{content} {occurrences[content]}".encode()
+        keys[index] = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little", signed=True)
+        occurrences[content] += 1
+    return keys

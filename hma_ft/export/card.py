@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from hma_ft.config.schema import Config, TokenType
+from hma_ft.config.schema import Config, Precision, TokenType
 from hma_ft.data.conditions import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
+from hma_ft.export.peft_adapter import PEFT_FOLDER, PeftAdapter
 
 VERSIONS = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxruntime", "numpy")
 SETTINGS = ("method", "optimizer", "scheduler", "augment", "trainer")
@@ -21,8 +22,9 @@ class Exported(NamedTuple):
     """What the export wrote and measured."""
 
     timm_difference: float | None  # largest difference of plain timm's logits; None: not in timm's layout
+    peft: PeftAdapter | None  # the folder for Hugging Face peft, where the method is one of its
     onnx: dict[str, tuple[str, float]]  # inference mode: file, largest difference of onnxruntime's logits
-    pictures: int  # that the differences were measured on
+    checked_on: str  # what the differences were measured on
     preparation: dict[str, Any]
     class_names: list[str]
     holds_training_features: bool  # real memory, support set, neighbours
@@ -86,7 +88,7 @@ def _use(exported: Exported) -> str:
             "`model.safetensors` and `config.json` are in timm's layout; plain timm loads them:\n\n```python\n"
             'model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()\n'
             "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n```\n\n"
-            f"On {exported.pictures} test pictures its logits differ from the run's by at most "
+            f"On {exported.checked_on} its logits differ from the run's by at most "
             f"{exported.timm_difference:.1e}."
         )
     else:
@@ -96,8 +98,11 @@ def _use(exported: Exported) -> str:
             "from hma_ft.export.own_layout import load_own_layout\n\n"
             'method, transform, class_names = load_own_layout(Path("FOLDER"))\n```'
         )
+    if exported.peft is not None:
+        weights += _use_of_peft(exported.peft)
     rows = [f"| `{file}` | {mode} | {difference:.1e} |" for mode, (file, difference) in sorted(exported.onnx.items())]
     prepared = exported.preparation
+    turned = "turned as its EXIF orientation says, " if prepared["exif_orientation"] else ""
     return "\n".join(
         [
             weights,
@@ -106,14 +111,25 @@ def _use(exported: Exported) -> str:
             f"{prepared['centre_crop']}, {prepared['centre_crop']}], any batch; output `logits`, float32 "
             f"[batch, {len(exported.class_names)}]. Normalisation is inside, class names are in the metadata.",
             "",
-            f"| file | inference | largest difference of logits to PyTorch, {exported.pictures} test pictures |",
+            f"| file | inference | largest difference of logits to PyTorch, {exported.checked_on} |",
             "|---|---|---|",
             *rows,
             "",
-            f"Prepare a picture so: RGB, short side resized to {prepared['resize_short_side']} pixels "
+            f"Prepare a picture so: {turned}RGB, short side resized to {prepared['resize_short_side']} pixels "
             f"({prepared['interpolation']}, antialiased), centre crop of {prepared['centre_crop']}. A float input of "
             f"the weights is (picture / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
         ]
+    )
+
+
+def _use_of_peft(adapter: PeftAdapter) -> str:
+    checked = f" Its logits differ from the run's by at most {adapter.difference:.1e}." if adapter.difference else ""
+    return (
+        f"\n\n`{PEFT_FOLDER}/` holds the adapter and the classifier alone, for Hugging Face's peft on the timm model "
+        f"with its pretrained weights.{checked}\n\n```python\n"
+        f'model = timm.create_model("{adapter.base}", pretrained=True, num_classes={adapter.classes}, '
+        f"img_size={adapter.image_size})\n"
+        f'model = peft.PeftModel.from_pretrained(model, "FOLDER/{PEFT_FOLDER}").eval()\n```'
     )
 
 
@@ -150,19 +166,27 @@ def _data(record: Record, exported: Exported) -> str:
     harder = "".join(f" {said}" for said in in_words(record.config.dataset))
     return (
         f"{record.config.dataset.name}: {data['train']} pictures to train, {data['val']} to choose, {data['test']} to "
-        f"test; digests of file names and labels {data['train_digest']}, {data['val_digest']}, {data['test_digest']}; "
-        f"split seed {record.config.dataset.split_seed}.{harder}\n\n"
+        f"test; {_digests(data)}; split seed {record.config.dataset.split_seed}.{harder}\n\n"
         f"Classes, in the order of the logits: {listed}."
+    )
+
+
+def _digests(data: dict[str, Any]) -> str:
+    """Digests of the splits; of content in records that have it."""
+    what, kind = ("image contents", "content") if "test_content" in data else ("file names", "digest")
+    return (
+        f"digests of {what} and labels {', '.join(str(data[f'{split}_{kind}']) for split in ('train', 'val', 'test'))}"
     )
 
 
 def _training(record: Record) -> str:
     config, result = record.config, record.result
-    tokens = config.method.tokens
+    tokens, peft = config.method.tokens, config.method.peft
     facts = [
         f"Method `{config.method.name}` (`{config.method.target}`): backbone {config.method.backbone.value}"
         + (", class token trains" if config.method.class_token else "")
         + (f", {tokens.number} memory tokens ({tokens.type.value})" if tokens.type is not TokenType.none else "")
+        + (f", {peft.name} {_listed(peft.options)}".rstrip() if peft.target is not None else "")
         + ".",
         f"Parameters: {result['params/trainable']:,} trainable of {result['params/total']:,}.",
         f"{_steps(config) if result['params/trainable'] else 'No training, one pass over the features'}; "
@@ -183,6 +207,10 @@ def _steps(config: Config) -> str:
     )
 
 
+def _listed(options: dict[str, Any]) -> str:
+    return f"({', '.join(f'{name} {value}' for name, value in options.items())})" if options else ""
+
+
 def _limits(record: Record, exported: Exported) -> list[str]:
     counts = f"{len(exported.class_names)} classes"
     limits = [
@@ -191,6 +219,12 @@ def _limits(record: Record, exported: Exported) -> list[str]:
         f"One run with one seed ({record.config.seed}): whether the method is better than another takes several seeds.",
         f"Probabilities are not recalibrated; the expected calibration error is {record.result['test/ece']:.4f}.",
     ]
+    precision = record.config.trainer.precision
+    if precision is not Precision.fp32:
+        limits.append(f"The run computed in {precision.value}; these files compute in fp32, so the last digits differ.")
+    shared = [f"{n} in {split}" for split in ("train", "val") if (n := record.data.get(f"test_in_{split}"))]
+    if shared:
+        limits.append(f"Of the {record.data['test']} test images some are also {' and '.join(shared)}, byte for byte.")
     if exported.holds_training_features:
         limits.append("The files hold features of training pictures: mind it where those are private.")
     origin = f"The pretrained weights' licence holds for these too: {exported.licence}."

@@ -6,12 +6,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save
 
 import hma_ft
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, MethodConfig, ModelConfig
+from hma_ft.config.schema import Config, MethodConfig, ModelConfig, Precision
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.errors import UserError
@@ -47,6 +48,8 @@ def write_own_layout(
         "inference": method.inference_modes()[0],
         "image_size": transform.image_size,
         "soft_labels": uses_soft_labels(config.augment),
+        "precision": config.trainer.precision.name,
+        "channels_last": config.trainer.channels_last,
         "preparation": preparation(method.backbone, transform),
         "model": plain(dataclasses.asdict(config.model)) | {"pretrained": False, "weights": None},
         "method": plain(dataclasses.asdict(config.method)),
@@ -69,20 +72,31 @@ def load_own_layout(folder: Path) -> Loaded:
         raise UserError(f'{folder} is in timm\'s layout: load it by timm.create_model("local-dir:{folder}")')
     model = _typed(ModelConfig, content["model"])
     method_config = _typed(MethodConfig, content["method"])
-    backbone = create_backbone(model, image_size=content["image_size"], tokens=method_config.tokens)
+    backbone = create_backbone(
+        model, image_size=content["image_size"], tokens=method_config.tokens, peft=method_config.peft
+    )
     names = content["label_names"]
     method = create_method(method_config, backbone, len(names), soft_labels=content["soft_labels"])
     missing, unexpected = method.load_state_dict(state, strict=False)
     missing = [name for name in missing if not name.startswith(method.training_only)]
     if missing or unexpected:
         raise UserError(f"{folder}/model.safetensors lacks {missing} and has {unexpected} too many: export it again")
+    if content.get("channels_last", False):
+        method.backbone.to(memory_format=torch.channels_last)
     prepared = content["preparation"]
     transform = EvalTransform(
         content["image_size"],
         crop_ratio=crop_ratio(content["image_size"], prepared["resize_short_side"]),
         interpolation=prepared["interpolation"],
+        upright=prepared.get("exif_orientation", False),  # exports of earlier versions ignore it
     )
     return Loaded(method.eval(), transform, names)
+
+
+def recorded_precision(folder: Path) -> Precision:
+    """The precision in which the exported run was evaluated; earlier versions did not record it and used fp32."""
+    content = json.loads((folder / "config.json").read_text())
+    return Precision[content.get("precision", Precision.fp32.name)]
 
 
 def _typed(schema: type, values: dict[str, Any]) -> Any:
@@ -93,4 +107,6 @@ def plain(value: Any) -> Any:
     """A configuration's dictionary with enums by their names, as JSON and YAML take it."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
     return value.name if isinstance(value, Enum) else value

@@ -12,6 +12,7 @@ def preparation(backbone: Backbone, transform: EvalTransform) -> dict[str, Any]:
         "resize_short_side": transform.resized_side,
         "interpolation": transform.interpolation,
         "centre_crop": transform.image_size,
+        "exif_orientation": transform.upright,
         "mean": rounded(backbone.mean.flatten().tolist()),
         "std": rounded(backbone.std.flatten().tolist()),
     }

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from hma_ft.backbone.architecture import TimmViT
-from hma_ft.backbone.tokens import is_memory_token
+from hma_ft.backbone.architecture import TimmViT, build
 from hma_ft.config.schema import ModelConfig
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.export.preparation import crop_ratio, rounded
@@ -24,22 +23,23 @@ _ORIGIN = ("url", "file", "hf_hub_id", "hf_hub_filename", "state_dict", "source"
 _PREPARED = ("test_input_size", "test_crop_pct", "min_input_size", "label_offset")
 
 
-def fits_timm(method: Method) -> bool:
-    """Whether plain timm can hold the model: one linear layer on a backbone without memory tokens."""
-    tokens = any(is_memory_token(name) for name, _ in method.backbone.named_parameters())
-    return method.linear_classifier() is not None and not tokens
+def fits_timm(method: Method, model: ModelConfig) -> bool:
+    """Whether plain timm can hold the model: one linear layer on its own weights, what was added merged into them."""
+    backbone = method.backbone
+    with torch.device("meta"):
+        own = build(model, backbone.image_size, pretrained=False, num_classes=0).state_dict()
+    added = backbone.vit.state_dict().keys() - own.keys()
+    mergeable = backbone.peft.trainable if backbone.peft.merge is not None else frozenset()
+    return method.linear_classifier() is not None and added <= mergeable
 
 
 def write_timm_layout(
     folder: Path, method: Method, *, model: ModelConfig, transform: EvalTransform, class_names: list[str]
 ) -> None:
-    """model.safetensors and config.json of a method that `fits_timm`."""
-    vit, linear = method.backbone.vit, method.linear_classifier()
-    assert linear is not None
+    """model.safetensors and config.json of a method that `fits_timm`, whose backbone is merged."""
+    vit = method.backbone.vit
     state = {name: value.detach().cpu().contiguous() for name, value in vit.state_dict().items()}
-    for name in _classifiers(vit):
-        state[f"{name}.weight"] = linear.weight.detach().cpu().clone()
-        state[f"{name}.bias"] = linear.bias.detach().cpu().clone()
+    state |= classifier_state(method)
     (folder / "model.safetensors").write_bytes(save(state, metadata={"format": "pt"}))
     side = transform.image_size
     prepared = {
@@ -66,7 +66,16 @@ def write_timm_layout(
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _classifiers(vit: TimmViT) -> list[str]:
+def classifier_state(method: Method) -> dict[str, Tensor]:
+    """Weight and bias of the method's linear classifier under timm's names, on the CPU."""
+    linear = method.linear_classifier()
+    assert linear is not None
+    parts = {"weight": linear.weight, "bias": linear.bias}
+    names = classifier_names(method.backbone.vit)
+    return {f"{name}.{part}": value.detach().cpu().clone() for name in names for part, value in parts.items()}
+
+
+def classifier_names(vit: TimmViT) -> list[str]:
     """timm's names of the classifier's layers. Of a distilled model it has two, and means their logits: ours, twice."""
     names: Any = vit.pretrained_cfg["classifier"]
     return [names] if isinstance(names, str) else list(names)

@@ -3,7 +3,8 @@
 import dataclasses
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hma_ft.config import save_config
 from hma_ft.config.schema import Config, SweepConfig
@@ -20,6 +21,8 @@ from hma_ft.launch.view import Standing, View, look
 from hma_ft.launch.watch import watch
 from hma_ft.tracking.environment import git_state
 from hma_ft.tracking.lock import waiting_lock
+
+SUBMIT_SECONDS = 600.0  # of another shell: freezing the trials and handing them over
 
 
 def run_sweep(
@@ -69,13 +72,13 @@ def _submit(
 ) -> Submission | None:
     """Freeze and start what is neither finished nor in somebody's hands; None if there is nothing."""
     sweep = plan.sweep
-    with waiting_lock(sweep.directory / "submit.lock", seconds=600):  # two shells with one command
-        views = _look(sweep)
-        todo = [v.trial.key for v in views if not v.active and (v.standing is not Standing.finished or _fresh(plan, v))]
+    # hours of download would keep a second shell with the same command, or its other trials, waiting for the lock
+    _prepare_data([plan.configs[key] for key in _to_launch(plan)])
+    with _one_at_a_time(sweep):
+        todo = _to_launch(plan)
         sweep.save()
         if not todo:
             return None
-        _prepare_data([plan.configs[key] for key in todo])
         number = 1 + max((s.number for s in sweep.submissions()), default=0)
         git = git_state()
         submission = Submission(
@@ -104,8 +107,26 @@ def _submit(
     return submission
 
 
-def _fresh(plan: Plan, view: View) -> bool:
-    return plan.configs[view.trial.key].fresh
+def _to_launch(plan: Plan) -> list[str]:
+    """Keys of the trials that nobody works on and that are not finished, or are to be done again."""
+    return [
+        view.trial.key
+        for view in _look(plan.sweep)
+        if not view.active and (view.standing is not Standing.finished or plan.configs[view.trial.key].fresh)
+    ]
+
+
+@contextmanager
+def _one_at_a_time(sweep: Sweep) -> Iterator[None]:
+    """Two shells with one command submit one after the other. Raises UserError after SUBMIT_SECONDS."""
+    try:
+        with waiting_lock(sweep.directory / "submit.lock", seconds=SUBMIT_SECONDS, waiting_for="another submission"):
+            yield
+    except TimeoutError as error:
+        raise UserError(
+            f"another process has been submitting {sweep.directory.name} for {SUBMIT_SECONDS / 60:.0f} minutes: end "
+            "it, or wait for it, and give the same command again"
+        ) from error
 
 
 def _freeze(sweep: Sweep, key: str, config: Config, order: Order) -> None:

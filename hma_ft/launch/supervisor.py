@@ -135,6 +135,9 @@ def last_line(path: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line."""
+    if len(arguments) != 2 or not arguments[1].isdecimal():
+        print("usage: python -m hma_ft.launch.supervisor SWEEP_FOLDER SUBMISSION", file=sys.stderr)
+        return 2
     sweep = load_sweep(Path(arguments[0]))
     submission = sweep.submission(int(arguments[1])) if sweep is not None else None
     if sweep is None or submission is None:

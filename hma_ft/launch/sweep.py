@@ -118,9 +118,14 @@ def read_record(path: Path, kind: type[_Record]) -> _Record | None:
 def define_sweep(runs_dir: str, name: str, trials: list[Trial]) -> Sweep:
     """The sweep of these trials; their order does not matter to its identity."""
     digest = hashlib.sha256("\n".join(sorted(t.key for t in trials)).encode()).hexdigest()[:8]
-    safe = re.sub(r"[^\w.+-]+", "_", name)
+    safe = safe_name(name)
     directory = Path(runs_dir).absolute() / "sweeps" / f"{safe}-{digest}"
     return Sweep(directory=directory, name=safe, trials=trials, folder=os.getcwd())
+
+
+def safe_name(name: str) -> str:
+    """The name of a sweep as its directory has it."""
+    return re.sub(r"[^\w.+-]+", "_", name)
 
 
 def load_sweep(directory: Path) -> Sweep | None:
@@ -128,14 +133,18 @@ def load_sweep(directory: Path) -> Sweep | None:
     sweep = read_record(directory / "sweep.json", Sweep)
     if sweep is None:
         return None
-    trials = [Trial(**values) for values in sweep.trials]  # type: ignore[arg-type]
+    try:
+        trials = [Trial(**values) for values in sweep.trials]  # type: ignore[arg-type]
+    except TypeError:
+        return None
     return dataclasses.replace(sweep, directory=directory, trials=trials)
 
 
 def find_sweeps(runs_dir: str, name: str | None) -> list[Sweep]:
     """The sweeps of that name (`demo`, or `demo-1a2b3c4d` for one set of trials; None: all), the latest first."""
     sweeps = [load_sweep(path.parent) for path in (Path(runs_dir).absolute() / "sweeps").glob("*/sweep.json")]
-    found = [s for s in sweeps if s is not None and name in (None, s.name, s.directory.name)]
+    wanted = None if name is None else safe_name(name)
+    found = [s for s in sweeps if s is not None and wanted in (None, s.name, s.directory.name)]
     return sorted(found, key=_last_submitted, reverse=True)
 
 

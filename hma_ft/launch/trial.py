@@ -36,7 +36,9 @@ def run_trial(path: Path, *, on_stop: Callable[[Witness, int], int], rank: int =
 
     Raises UserError if the trial's files cannot be read.
     """
-    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
+    # as conf/config.yaml has it: of other libraries warnings alone
+    logging.basicConfig(level=logging.WARNING, format="[%(asctime)s] %(message)s", stream=sys.stdout)
+    logging.getLogger("hma_ft").setLevel(logging.INFO)
     folder = path.absolute().parent
     order = read_record(folder / "order.json", Order)
     if order is None:

@@ -120,8 +120,15 @@ class Method(nn.Module, ABC):
         """A context of evaluation in one of `inference_modes`, in which no weight and no memory changes."""
         return nullcontext()
 
+    def support_bank(self, mode: str) -> FeatureBank | None:
+        """The bank that `set_reference` fills and this mode reads; None: the mode reads no training features.
+
+        It is saved once, at the end of the run, and not with every checkpoint.
+        """
+        return None
+
     def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
-        """Training samples whose features this mode reads, given the labels [N] of the training split; None: none."""
+        """Training samples whose features `support_bank` takes, given the labels [N] of the train split; None: none."""
         return None
 
     def set_reference(self, reference: LabelledFeatures) -> None:

@@ -21,7 +21,11 @@ def model_problems(config: Config) -> list[str]:
     try:
         with torch.device("meta"):
             backbone = create_backbone(
-                config.model, image_size=config.augment.image_size, tokens=config.method.tokens, load=False
+                config.model,
+                image_size=config.augment.image_size,
+                tokens=config.method.tokens,
+                peft=config.method.peft,
+                load=False,
             )
             method = create_method(config.method, backbone, ANY_CLASSES, soft_labels=False)
     except UserError as error:

@@ -52,6 +52,10 @@ class HeadKNN(Method):
         finally:
             self._use_knn = False
 
+    def support_bank(self, mode: str) -> FeatureBank:
+        """The neighbours."""
+        return self.bank
+
     def reference_indices(self, mode: str, labels: Tensor) -> Tensor:
         """The whole training split."""
         return torch.arange(len(labels))

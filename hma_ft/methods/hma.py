@@ -19,8 +19,9 @@ from hma_ft.methods.base import LabelledFeatures, Method, Observation
 class HMA(Method):
     """The memory head on the backbone's features.
 
-    Rows of the real memory come from a momentum copy of the backbone while that trains, and from the live features
-    where it is frozen (as in the release, also if class or memory tokens train) or `method.hma.real.momentum` is 0.
+    Rows of the real memory come from a momentum copy of what trains in the backbone, all of it or PEFT, and from the
+    live features where nothing does, where only class or memory tokens do (as in the release), or where
+    `method.hma.real.momentum` is 0.
     """
 
     training_only = ("momentum_encoder.",)
@@ -31,7 +32,8 @@ class HMA(Method):
         self.config = config.hma
         self.head = HMAHead(backbone.width, num_classes, config.hma, soft_labels=soft_labels)
         real = config.hma.real
-        copied = config.backbone is BackboneTuning.full and real.size > 0 and real.update and real.momentum > 0
+        moves = config.backbone is BackboneTuning.full or bool(backbone.peft.trainable)
+        copied = moves and real.size > 0 and real.update and real.momentum > 0
         self.momentum_encoder = MomentumEncoder(backbone, real.momentum) if copied else None
 
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
@@ -90,6 +92,10 @@ class HMA(Method):
                 yield
         finally:
             self.head.inference = before
+
+    def support_bank(self, mode: str) -> FeatureBank | None:
+        """The head's, in mode `support`."""
+        return self.head.support if Inference(mode) is Inference.support else None
 
     def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """The support set: class-balanced, a pure function of the training labels."""

@@ -1,6 +1,6 @@
-"""A linear layer on the backbone's features: full and head-only fine-tuning, class token, memory tokens.
+"""A linear layer on the backbone's features: full, head-only and parameter-efficient fine-tuning.
 
-What trains beside the head is the configuration's: `method.backbone`, `method.class_token`, `method.tokens`.
+What trains beside the head is the configuration's: `method.backbone`, `.class_token`, `.tokens` and `.peft`.
 """
 
 from torch import Tensor, nn

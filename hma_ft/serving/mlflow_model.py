@@ -15,31 +15,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hma_ft.config.schema import Config
-from hma_ft.data.decode import decode_content
+from hma_ft.config.schema import Config, Precision
+from hma_ft.data.decode import UndecodableError, decode_content
+from hma_ft.data.transforms import EvalTransform
+from hma_ft.engine.autocast import autocast
 from hma_ft.errors import UserError
-from hma_ft.export.own_layout import Loaded, load_own_layout, write_own_layout
+from hma_ft.export.own_layout import Loaded, load_own_layout, recorded_precision, write_own_layout
+from hma_ft.methods.base import Method
 from hma_ft.tracking.mlflow_artifacts import MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from hma_ft.assembly import Parts
 
 PICTURE_COLUMN = "image"
 BATCH = 32
 _REQUIREMENTS = ("torch", "torchvision", "timm", "safetensors", "omegaconf", "pillow", "numpy", "pandas")
 
 
-def write_mlflow_model(directory: Path, parts: "Parts", config: Config) -> None:
-    """Write the model of a run, its weights being in `parts`, below the run directory; replaces an older one.
+def write_mlflow_model(
+    directory: Path, method: Method, config: Config, *, transform: EvalTransform, class_names: list[str]
+) -> None:
+    """Write the model of a run, its weights being in `method`, below the run directory; replaces an older one.
 
     Raises:
         UserError: the disk refuses.
     """
     try:
         with TemporaryDirectory(dir=directory, prefix=".mlflow_model-") as temporary:
-            _save(Path(temporary), parts, config)
+            _save(Path(temporary), method, config, transform, class_names)
             target = directory / MODEL
             if target.exists():
                 shutil.rmtree(target)
@@ -50,15 +53,13 @@ def write_mlflow_model(directory: Path, parts: "Parts", config: Config) -> None:
         ) from error
 
 
-def _save(folder: Path, parts: "Parts", config: Config) -> None:
+def _save(folder: Path, method: Method, config: Config, transform: EvalTransform, class_names: list[str]) -> None:
     """The MLflow model as `folder`/model."""
     import mlflow.pyfunc  # takes seconds
 
     weights = folder / "weights"
     weights.mkdir()
-    write_own_layout(
-        weights, parts.method, config=config, transform=parts.eval_transform, class_names=parts.splits.class_names
-    )
+    write_own_layout(weights, method, config=config, transform=transform, class_names=class_names)
     mlflow.pyfunc.save_model(
         folder / "model",
         loader_module=__name__,
@@ -94,23 +95,28 @@ def _version(package: str) -> str:
 
 def _load_pyfunc(data_path: str) -> "PictureClassifier":
     """What MLflow calls by this name, with the folder of weights."""
-    return PictureClassifier(load_own_layout(Path(data_path)))
+    folder = Path(data_path)
+    return PictureClassifier(load_own_layout(folder), recorded_precision(folder))
 
 
 class PictureClassifier:
     """What MLflow calls to predict."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, precision: Precision) -> None:
+        """`precision`: that of the run, as in `task=predict`."""
         self.loaded = loaded
+        self.precision = precision
 
     def predict(self, table: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """One row a picture. Raises MlflowException, answered as a bad request, for what is no picture."""
         import pandas as pd
 
         method, transform, names = self.loaded
-        images = torch.stack([transform(_picture(text)) for text in table[PICTURE_COLUMN]])
+        images = torch.stack([transform(_picture(text, transform.upright)) for text in table[PICTURE_COLUMN]])
         with torch.no_grad(), method.inference(method.inference_modes()[0]):
-            rows = torch.cat([method(part).logits.float().softmax(1) for part in images.split(BATCH)])
+            with autocast(images.device, self.precision):
+                logits = [method(part).logits for part in images.split(BATCH)]
+            rows = torch.cat(logits).float().softmax(1)
         best = rows.max(dim=1)
         return pd.DataFrame(
             {
@@ -121,15 +127,16 @@ class PictureClassifier:
         )
 
 
-def _picture(text: str) -> torch.Tensor:
-    """uint8 [3, H, W] of a picture file in base64."""
+def _picture(text: str, upright: bool) -> torch.Tensor:
+    """uint8 [3, H, W] of an image file in base64."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
     try:
-        return decode_content(base64.b64decode(text, validate=True), "the picture that was sent")
-    except (binascii.Error, UserError) as error:
+        return decode_content(base64.b64decode(text, validate=True), upright=upright)
+    except (binascii.Error, UndecodableError) as error:
         raise MlflowException(
-            f"column {PICTURE_COLUMN}: {error}; send the base64 text of a picture file",
+            f"column {PICTURE_COLUMN}: cannot decode the image that was sent ({error}): send the base64 text of an "
+            "image file",
             error_code=INVALID_PARAMETER_VALUE,
         ) from error

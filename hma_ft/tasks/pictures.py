@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hma_ft.data.decode import decode
+from hma_ft.data.decode import decode, stored_orientation
+from hma_ft.data.orientation import UPRIGHT
+from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.hma.real_memory import NO_ID
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+Identify = Callable[[Path, Tensor], int]  # the id of an image file, decoded uint8 [3, H, W]
 
 
 class PictureBatch(NamedTuple):
@@ -20,35 +22,33 @@ class PictureBatch(NamedTuple):
     images: list[Tensor]  # transformed
     ids: list[int]
     failed: list[str]
+    lying: list[Path]  # of those that were read, the ones whose EXIF orientation was not followed
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-
-
-def no_id(picture: Tensor) -> int:
-    """Of a picture that is taken for none of the training images."""
+def no_id(path: Path, image: Tensor) -> int:
+    """Take an image for none of the training images."""
     return NO_ID
 
 
 def read_batches(
     paths: list[Path],
-    transform: Callable[[Tensor], Tensor],
+    transform: EvalTransform,
     *,
     size: int,
-    identify: Callable[[Tensor], int] = no_id,
+    identify: Identify = no_id,
 ) -> Iterator[PictureBatch]:
-    """Pictures in batches; `identify` gives the id of a decoded picture uint8 [3, H, W]."""
+    """Pictures in batches, each with the id that `identify` gives it."""
     for start in range(0, len(paths), size):
-        batch = PictureBatch([], [], [], [])
+        batch = PictureBatch([], [], [], [], [])
         for path in paths[start : start + size]:
             try:
-                picture = decode(path)
+                picture = decode(path, upright=transform.upright)
             except UserError as error:
                 batch.failed.append(str(error))
                 continue
             batch.paths.append(path)
             batch.images.append(transform(picture))
-            batch.ids.append(identify(picture))
+            batch.ids.append(identify(path, picture))
+            if not transform.upright and stored_orientation(path.read_bytes()) != UPRIGHT:
+                batch.lying.append(path)
         yield batch

@@ -10,56 +10,70 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from hma_ft.assembly import Parts, restore
 from hma_ft.config.schema import Config
-from hma_ft.engine.processes import create_accelerator
+from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
+from hma_ft.engine.predictor import Predictor
 from hma_ft.errors import UserError
+from hma_ft.finished_run import open_for_command
 from hma_ft.hma.real_memory import NO_ID
-from hma_ft.tasks.pictures import SUFFIXES, PictureBatch, pictures_below, read_batches
+from hma_ft.names import counted, printable
+from hma_ft.tasks.pictures import PictureBatch, read_batches
 from hma_ft.tasks.predict_memory import change_memories
 
 TOP = 5
 
 
-def predict(config: Config) -> int:
+def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     """Write file, class, probability and the top 5 of every picture under `input`, in the headline inference mode.
+
+    The run's data set is not needed.
 
     Pictures that can't be read are skipped and named; returns 1 if none could be read.
     """
     folder = Path(config.input or "")
-    paths = pictures_below(folder)
+    left_out = LeftOut()
+    paths = images_below(folder, left_out)
     if not paths:
-        raise UserError(f"input={folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    _, parts = restore(config, create_accelerator(config.trainer))
+        found = "".join(f"; {line}" for line in [*left_out.in_words(), *left_out.unreadable])
+        raise UserError(f"input={printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))}){found}")
+    run = open_for_command(config, given)
     output, console = Path(config.output or "predictions.csv"), Console()
-    mode = parts.method.inference_modes()[0]
-    parts.evaluator.prepare_inference(mode)
-    identify, changes = change_memories(config, parts, mode)
-    for line in changes:
+    mode = run.modes[0]
+    run.prepare_inference(mode)
+    identify, changes = change_memories(config, run, mode)
+    for line in [*left_out.in_words(), *left_out.unreadable, *changes]:
         console.print(line, markup=False, soft_wrap=True)
-    done, unreadable = 0, []
-    with output.open("w", newline="") as file, parts.method.eval().inference(mode):
+    done, unreadable, lying = 0, [], list[Path]()
+    with output.open("w", newline="") as file, run.method.inference(mode):
         writer = csv.writer(file)
         writer.writerow(["file", "class", "probability", *(f"top{rank}" for rank in range(1, TOP + 1))])
-        size = config.trainer.eval_batch_size
-        for batch in read_batches(paths, parts.eval_transform, size=size, identify=identify):
+        size = run.config.trainer.eval_batch_size
+        for batch in read_batches(paths, run.transform, size=size, identify=identify):
             unreadable += batch.failed
-            for name, row in zip(batch.paths, _probabilities(parts, batch), strict=True):
-                writer.writerow([name.relative_to(folder), *_described(row, parts.splits.class_names)])
+            lying += batch.lying
+            for name, row in zip(batch.paths, _probabilities(run.predictor, batch), strict=True):
+                writer.writerow([printable(name.relative_to(folder)), *_described(row, run.class_names)])
                 done += 1
+    if lying:
+        console.print(
+            f"{counted(len(lying), 'image')} read as stored, though an EXIF orientation says otherwise (such as "
+            f"{printable(lying[0])}): this run was trained with dataset.exif_orientation=false",
+            markup=False,
+            soft_wrap=True,
+        )
     for problem in unreadable:
         console.print(f"skipped: {problem}", markup=False, soft_wrap=True)
     console.print(f"{done} pictures classified into {output}, {len(unreadable)} skipped", markup=False)
     return 0 if done else 1
 
 
-def _probabilities(parts: Parts, batch: PictureBatch) -> Tensor:
+def _probabilities(predictor: Predictor, batch: PictureBatch) -> Tensor:
     """Class probabilities [B, C]."""
     if not batch.images:
-        return torch.empty(0, parts.method.num_classes)
-    features = parts.evaluator.features_of(torch.stack(batch.images))
+        return torch.empty(0, predictor.method.num_classes)
+    features = predictor.features_of(torch.stack(batch.images))
     ids = torch.tensor(batch.ids, device=features.device)
-    return parts.evaluator.classify(features, None if bool((ids == NO_ID).all()) else ids)
+    return predictor.classify(features, None if bool((ids == NO_ID).all()) else ids)
 
 
 def _described(probabilities: Tensor, class_names: list[str]) -> list[str]:

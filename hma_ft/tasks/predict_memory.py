@@ -5,7 +5,7 @@ Every memory that the inference mode reads is changed: the real memory in each m
 """
 
 import difflib
-import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +13,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hma_ft.assembly import Parts
 from hma_ft.config.schema import Config
+from hma_ft.data.digests import file_digest, pixel_digest
+from hma_ft.data.folder_layout import class_folders
+from hma_ft.data.image_files import LeftOut, files_in, images_below
 from hma_ft.data.sources.base import Samples
+from hma_ft.engine.held_images import HeldImages
 from hma_ft.errors import UserError
+from hma_ft.finished_run import FinishedRun
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import NO_ID, RealMemory
 from hma_ft.methods.base import LabelledFeatures
-from hma_ft.tasks.pictures import no_id, pictures_below, read_batches
+from hma_ft.names import printable
+from hma_ft.tasks.pictures import Identify, no_id, read_batches
 
 
-def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[Tensor], int], list[str]]:
+def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identify, list[str]]:
     """Do what the configuration says; call it after `prepare_inference` and before `inference`.
 
     Returns what tells the id of an input picture, so that a picture never reads its own row, and lines to print.
@@ -33,7 +38,7 @@ def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[
     """
     if config.memory is None and config.memory_remove is None:
         return no_id, []
-    memories = parts.method.memories(mode)
+    memories = run.method.memories(mode)
     if not memories:
         raise UserError(
             f"run={config.run} reads no memory of training images in its inference mode {mode}: memory and "
@@ -41,14 +46,14 @@ def change_memories(config: Config, parts: Parts, mode: str) -> tuple[Callable[[
         )
     lines = []
     if config.memory_remove is not None:
-        samples = named_samples(Path(config.memory_remove), parts.splits.train)
+        samples = named_samples(Path(config.memory_remove), count=run.train_size, train=lambda: run.splits.train)
         for name, memory in memories.items():
             lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
-    known = _PictureIds(parts.splits.train, memories)
+    known = _PictureIds(run.held_images)
     if config.memory is not None:
-        added, failed = _labelled_features(config, Path(config.memory), parts, known)
-        parts.method.add_to_memories(added, mode)
-        lines += [f"skipped: {problem}" for problem in failed]
+        added, remarks = _labelled_features(Path(config.memory), run, known)
+        run.method.add_to_memories(added, mode)
+        lines += remarks
         lines += [
             f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now" for name, of in memories.items()
         ]
@@ -60,22 +65,27 @@ def rows(memory: RealMemory | FeatureBank) -> int:
     return int(memory.filled.sum()) if isinstance(memory, RealMemory) else len(memory)
 
 
-def named_samples(path: Path, train: Samples) -> Tensor:
+def named_samples(path: Path, *, count: int, train: Callable[[], Samples]) -> Tensor:
     """Ids [N] of the training samples that a text file names, one a line; `#` begins a comment.
 
     A whole number is an id, the sample's place in the train split (as `python -m analysis.memory` lists it); all
-    else is a file: the path below the data set's root, or the name alone where that is unique.
+    else is a file: the path below the data set's root, or the name alone where that is unique. `count` is the number
+    of training samples; `train` finds them, and is called only where a file is named.
     """
-    keys = {train.key(index): index for index in range(len(train))}
+    lines = [line.strip() for line in path.read_text(errors="backslashreplace").splitlines()]
+    keys: dict[str, int] = {}
+    if any(text and not text.isdecimal() for text in map(_without_comment, lines)):
+        samples = train()
+        keys = {samples.key(index): index for index in range(len(samples))}
     names = Counter(Path(key).name for key in keys)
     by_name = {Path(key).name: index for key, index in keys.items() if names[Path(key).name] == 1}
     ids = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        text = line.partition("#")[0].strip()
+    for number, line in enumerate(lines, start=1):
+        text = line if line in keys or line in by_name else _without_comment(line)  # a name may have a # of its own
         if not text:
             continue
         sample = int(text) if text.isdecimal() else keys.get(text, by_name.get(text, NO_ID))
-        if not 0 <= sample < len(train):
+        if not 0 <= sample < count:
             reason = "names several samples" if names[text] > 1 else "is no sample of the train split"
             raise UserError(
                 f"memory_remove={path}, line {number}: {text} {reason}; give an id or a path below the root"
@@ -84,64 +94,75 @@ def named_samples(path: Path, train: Samples) -> Tensor:
     return torch.tensor(sorted(set(ids)), dtype=torch.int64)
 
 
+def _without_comment(line: str) -> str:
+    return line.partition("#")[0].strip()
+
+
 class _PictureIds:
-    """Ids of pictures by their content: of training images that a memory holds, and new ones for added pictures."""
+    """Ids of images by their content: of training images that a memory holds, and new ones for added images.
 
-    def __init__(self, train: Samples, memories: dict[str, RealMemory | FeatureBank]) -> None:
-        held = torch.cat([memory.ids.flatten() for memory in memories.values()]).unique().tolist()
-        self.ids = {_digest(train.load(sample)): sample for sample in held if sample != NO_ID}
-        self.next_id = len(train)
+    Two files are one image if their bytes are equal, or their pixels; of the training images of a data set of files
+    only the bytes are known.
+    """
 
-    def __call__(self, picture: Tensor) -> int:
-        """The id of a picture uint8 [3, H, W]; NO_ID where no memory holds it."""
-        return self.ids.get(_digest(picture), NO_ID)
+    def __init__(self, held: HeldImages) -> None:
+        self.ids = held.by_digest()
+        self.next_id = 1 + max(held.ids.tolist(), default=NO_ID)
 
-    def added(self, picture: Tensor) -> int:
-        """The id under which a picture is added."""
-        sample = self.ids.setdefault(_digest(picture), self.next_id)
-        self.next_id += sample == self.next_id
+    def __call__(self, path: Path, image: Tensor) -> int:
+        """The id of an image file, decoded uint8 [3, H, W]; NO_ID where no memory holds it."""
+        return next((self.ids[digest] for digest in _digests(path, image) if digest in self.ids), NO_ID)
+
+    def added(self, path: Path, image: Tensor) -> int:
+        """The id under which an image is added."""
+        sample = self(path, image)
+        if sample == NO_ID:
+            sample = self.next_id
+            self.next_id += 1
+        for digest in _digests(path, image):
+            self.ids.setdefault(digest, sample)
         return sample
 
 
-def _digest(picture: Tensor) -> bytes:
-    return hashlib.sha256(str(tuple(picture.shape)).encode() + picture.contiguous().numpy().tobytes()).digest()
+def _digests(path: Path, image: Tensor) -> tuple[str, str]:
+    return file_digest(path), pixel_digest(image)
 
 
-def _labelled_features(
-    config: Config, folder: Path, parts: Parts, known: _PictureIds
-) -> tuple[LabelledFeatures, list[str]]:
-    """Features of all pictures in the class folders, by the backbone as it is; messages of unreadable ones."""
+def _labelled_features(folder: Path, run: FinishedRun, known: _PictureIds) -> tuple[LabelledFeatures, list[str]]:
+    """Features of all images in the class folders, by the backbone as it is; lines on those that were left out."""
     features, labels, ids, failed = [], [], [], []
-    for label, paths in _class_folders(folder, parts.splits.class_names):
-        for batch in read_batches(
-            paths, parts.eval_transform, size=config.trainer.eval_batch_size, identify=known.added
-        ):
+    left_out = LeftOut()
+    for label, paths in _class_folders(folder, run.class_names, left_out):
+        for batch in read_batches(paths, run.transform, size=run.config.trainer.eval_batch_size, identify=known.added):
             failed += batch.failed
             if batch.images:
-                features.append(parts.evaluator.features_of(torch.stack(batch.images)))
+                features.append(run.predictor.features_of(torch.stack(batch.images)))
                 labels += [label] * len(batch.ids)
                 ids += batch.ids
     if not features:
-        raise UserError(f"memory={folder}: none of its pictures can be read ({failed[0]})")
+        raise UserError(f"memory={folder}: none of its images can be read ({failed[0]})")
     columns = (torch.tensor(column, device=features[0].device) for column in (labels, ids))
-    return LabelledFeatures(torch.cat(features), *columns), failed
+    remarks = [*left_out.in_words(), *left_out.unreadable, *(f"skipped: {line}" for line in failed)]
+    return LabelledFeatures(torch.cat(features), *columns), remarks
 
 
-def _class_folders(folder: Path, class_names: list[str]) -> list[tuple[int, list[Path]]]:
-    """Class and pictures of each folder. UserError for what belongs to no class of the run."""
-    found = []
-    for path in pictures_below(folder):
-        if path.parent == folder:
-            raise UserError(f"memory={folder}: {path.name} lies in no class folder; put it into {folder}/CLASS/")
-    for child in sorted(child for child in folder.iterdir() if child.is_dir()):
-        if child.name not in class_names:
-            near = difflib.get_close_matches(child.name, class_names, n=1)
+def _class_folders(folder: Path, class_names: list[str], left_out: LeftOut) -> list[tuple[int, list[Path]]]:
+    """Class and images of each folder. UserError for what belongs to no class of the run."""
+    found, labels = [], {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}
+    for path in files_in(folder):
+        raise UserError(f"memory={folder}: {printable(path.name)} lies in no class folder; put it into {folder}/CLASS/")
+    children, problems = class_folders(folder, left_out)
+    if problems:
+        raise UserError("\n".join(problems))
+    for name, child in children.items():
+        if name not in labels:
+            near = difflib.get_close_matches(name, class_names, n=1)
             hint = f"did you mean {near[0]}? else" if near else "so"
             raise UserError(
-                f"memory={folder}: {child.name} is no class of this run, whose linear classifier is fixed and can't "
+                f"memory={folder}: {name} is no class of this run, whose linear classifier is fixed and can't "
                 f"name new classes; {hint} take the folder out"
             )
-        found.append((class_names.index(child.name), pictures_below(child)))
+        found.append((labels[name], images_below(child, left_out)))
     if not any(paths for _, paths in found):
-        raise UserError(f"memory={folder} holds no pictures in class folders (CLASS/*.jpg)")
+        raise UserError(f"memory={folder} holds no images in class folders (CLASS/*.jpg)")
     return found

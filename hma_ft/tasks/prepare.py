@@ -1,68 +1,110 @@
-"""`task=prepare dataset=NAME`: fetch a data set once, open every picture, say what is there."""
+"""`task=prepare dataset=NAME`: fetch a data set once, open every image, say what is there and what is wrong with it.
 
+On the console, and as JSON in `<runs_dir>/prepare/<dataset>.json` (elsewhere with `output=FILE`), whose keys are
+`can_train` and the fields of `hma_ft.data.data_report.DataReport`:
+
+    can_train              whether a run would come to its end
+    dataset, root, layout  what was read, and how it is laid out, in words
+    splits                 split -> images, drawn (from train), and (least, median, most) of per_class, height, width
+    classes                class -> split -> images
+    unreadable             file, split, label and reason of every image that can't be decoded
+    suffixes_left_out      suffix -> files that were taken for no images
+    system_files_skipped   name -> number of hidden and system files and folders
+    broken_links           links to nothing, and what is neither a file nor a folder
+    equal_across_splits    split, other, count and some names: images of one split that are in another, byte for byte
+    repeats_within_splits  split -> images that equal an earlier one of it
+    equal_images           every group of equal images, each with file, split and label
+    label_conflicts        number of such groups with several labels
+    pixel_kinds            RGB, grey, palette, with alpha, CMYK, 16-bit grey, ... -> images
+    exif_rotated           images whose EXIF orientation is not upright; exif_orientation: whether runs turn them
+    extreme_shapes         file, height and width of images at least ten times as long as wide
+    notes, warnings        lines of text
+    reasons                lines of text: why nothing can be trained; empty if can_train
+"""
+
+import json
 import os
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from hma_ft.config.schema import Config
+from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.data_report import DataReport, report
+from hma_ft.data.inspection import ImageFacts, inspect
 from hma_ft.data.prepare import ensure_present
-from hma_ft.data.sources.base import Samples
-from hma_ft.data.splits import load_splits
+from hma_ft.data.sources.base import Samples, Scan
+from hma_ft.data.splits import complete, made_harder, scan_source, untrainable
 from hma_ft.errors import UserError
-
-Checked = tuple[int, int] | str  # height and width, or what is wrong
+from hma_ft.tasks.prepare_page import show
+from hma_ft.tracking.files import write_atomic
 
 
 def prepare(config: Config) -> int:
-    """Fetch what is missing, decode all pictures, report; returns 1 if some can't be read."""
-    ensure_present(config.dataset)
-    splits = load_splits(config.dataset)
-    console, unreadable = Console(), []
-    table = Table("split", "pictures", "classes", "a class (least, most)", "height (least, median, most)", "width")
-    for name, samples in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
-        checked = _open_all(samples, name)
-        unreadable += [result for result in checked if isinstance(result, str)]
-        sizes = torch.tensor([result for result in checked if not isinstance(result, str)] or [(0, 0)])
-        counts = samples.labels.bincount(minlength=len(splits.class_names))
-        table.add_row(
-            name,
-            str(len(samples)),
-            str(int((counts > 0).sum())),
-            f"{int(counts.min())}, {int(counts.max())}",
-            *(f"{int(side.min())}, {int(side.median())}, {int(side.max())}" for side in sizes.unbind(1)),
-        )
-    console.print(table)
-    names = ", ".join(splits.class_names[:8]) + (", ..." if len(splits.class_names) > 8 else "")
-    console.print(f"{len(splits.class_names)} classes: {names}", markup=False)
-    for problem in unreadable:
-        console.print(f"unreadable: {problem}", markup=False, soft_wrap=True)
-    console.print(f"{config.dataset.name} below {config.dataset.root}: " + _verdict(len(unreadable)), markup=False)
-    return 1 if unreadable else 0
+    """Fetch what is missing, read all images, report. Returns 0 if a run can train on them, else 2."""
+    path = _writable(Path(config.output or Path(config.runs_dir) / "prepare" / f"{config.dataset.name}.json"))
+    if config.dataset.download:
+        ensure_present(config.dataset)
+    found = _report(config)
+    write_atomic(path, json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
+    show(found, path)
+    return 0 if found.can_train else 2
 
 
-def _verdict(unreadable: int) -> str:
-    return f"{unreadable} pictures can't be read" if unreadable else "complete, every picture can be read"
+def _report(config: Config) -> DataReport:
+    dataset = config.dataset
+    scan = scan_source(dataset)
+    index = ContentIndex.beside_runs(
+        config.runs_dir, verify=True
+    )  # a replaced image is noticed, whatever its times say
+    for samples in scan.parts.values():
+        samples.use_index(index)
+    splits, notes, reasons = _splits(scan, dataset)
+    return report(
+        splits,
+        inspect(splits, _progress),
+        dataset=dataset.name,
+        root=str(Path(dataset.root).absolute()),
+        layout=scan.layout,
+        drawn=set(splits) - set(scan.parts),
+        exif_orientation=dataset.exif_orientation,
+        left_out=scan.left_out,
+        notes=[*scan.notes, *scan.left_out.in_words(), *notes],
+        reasons=reasons,
+    )
 
 
-def _open_all(samples: Samples, name: str) -> list[Checked]:
-    """Decode every picture, in several processes."""
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), initializer=_one_thread) as pool:
-        results = pool.map(partial(_open_one, samples), range(len(samples)), chunksize=64)
-        return list(track(results, f"opening {name}", total=len(samples), transient=True))
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _open_one(samples: Samples, index: int) -> Checked:
+def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, Samples], list[str], list[str]]:
+    """The splits as far as they can be told, notes on them, and the reasons why they can't be trained on."""
+    if "train" not in scan.parts:
+        return scan.parts, [], scan.problems or [f"{config.name} below {config.root} has no training images"]
+    reasons = scan.problems + (untrainable(scan.parts["train"]) if not scan.problems else [])
     try:
-        picture = samples.load(index)
+        splits = complete(scan.parts, config)
     except UserError as error:
-        return str(error)
-    return picture.shape[1], picture.shape[2]
+        return scan.parts, [], reasons + str(error).splitlines()
+    try:
+        if not reasons:
+            made_harder(splits, config)
+    except UserError as error:
+        reasons += str(error).splitlines()
+    return splits.by_name, splits.notes, reasons
+
+
+def _progress(chunks: Iterable[list[ImageFacts]], count: int, split: str) -> Iterator[list[ImageFacts]]:
+    return iter(track(chunks, f"decoding {split}", total=count, transient=True, console=Console(stderr=True)))
+
+
+def _writable(path: Path) -> Path:
+    """The path, whose folder is made. UserError, before anything is read, if it can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reason = "is a folder" if path.is_dir() else "permission denied"
+        writable = not path.is_dir() and os.access(path.parent, os.W_OK)
+    except OSError as error:
+        reason, writable = error.strerror or str(error), False
+    if not writable:
+        raise UserError(f"{path} can't be written ({reason}): give another file by output=FILE")
+    return path

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,7 @@ from hma_ft.tracking.mlflow_store import connect, tracking_uri
 from hma_ft.tracking.status import State, read_status
 
 
-def sync(config: Config) -> int:
+def sync(config: Config, given: frozenset[str] = frozenset()) -> int:
     """Syncs `config.run`, or all runs under `config.runs_dir`; returns 1 if one of them failed, else 0.
 
     `tracking.uri` of the command wins over what the run was recorded with. Raises UserError if there is no run, or if
@@ -34,7 +35,7 @@ def sync(config: Config) -> int:
                 _require_answer(uri)
                 reached.add(uri)
             if tracking.log_weights:
-                _provide_model(directory, config)
+                _provide_model(directory, config, given)
             bring_up_to_date(directory, tracking)
             print(f"synced   {directory}")
         except UnreachableError:
@@ -65,28 +66,33 @@ def _runs(runs_dir: Path) -> list[Path]:
     return found
 
 
-def _provide_model(directory: Path, command: Config) -> None:
+def _provide_model(directory: Path, command: Config, given: frozenset[str]) -> None:
     """The folder that `mlflow models serve` reads, of a finished run that did not write it."""
     status = read_status(directory)
     if (directory / MODEL).exists() or status is None or status.state is not State.finished:
         return
-    from hma_ft.assembly import restore  # torch comes with it
-    from hma_ft.engine.processes import create_accelerator
+    from hma_ft.finished_run import open_for_command  # torch comes with it
     from hma_ft.serving.mlflow_model import write_mlflow_model
 
-    trainer = dataclasses.replace(command.trainer, device=Device.cpu)
-    run_config, parts = restore(
-        dataclasses.replace(command, run=str(directory), trainer=trainer), create_accelerator(trainer)
-    )
-    parts.evaluator.prepare_inference(parts.method.inference_modes()[0])
-    write_mlflow_model(directory, parts, run_config)
+    run = open_for_command(command, given, directory=directory, device=Device.cpu, compile=False)
+    run.prepare_inference(run.modes[0])  # which is served
+    write_mlflow_model(directory, run.method, run.recorded, transform=run.transform, class_names=run.class_names)
 
 
 def _tracking(directory: Path, command: TrackingConfig) -> TrackingConfig:
     """How the run was recorded, with the command's address and its wish for weights."""
     if read_status(directory) is None:
-        raise UserError(f"{directory} is no run directory: it has no readable status.json")
-    frozen = yaml.safe_load((directory / "config.yaml").read_text())["tracking"]
+        raise UserError(f"{directory} is not a run directory: it has no readable status.json")
+    frozen = _frozen_tracking(directory / "config.yaml")
     own = TrackingConfig(**{f.name: frozen[f.name] for f in dataclasses.fields(TrackingConfig) if f.name in frozen})
     weights = command.log_weights or own.log_weights
     return dataclasses.replace(own, uri=command.uri or own.uri, log_weights=weights)
+
+
+def _frozen_tracking(path: Path) -> dict[str, Any]:
+    """The group `tracking` of a run's configuration, whichever version wrote the rest."""
+    try:
+        return dict(yaml.safe_load(path.read_text())["tracking"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} can't be read as a configuration ({reason}): restore it from a backup") from error

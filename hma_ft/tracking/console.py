@@ -110,12 +110,20 @@ def _facts(result: dict[str, Any]) -> list[str]:
         lines.append(f"parameters: {result['params/trainable']:,} trainable of {result['params/total']:,}")
     if "time/wall_s" in result:
         speed = f", {result['time/images_per_s']:.0f} images/s" if result.get("time/images_per_s") else ""
-        lines.append(
-            f"time: {result['time/wall_s']:.1f} s in all, {result.get('time/train_s', 0.0):.1f} s training{speed}"
-        )
+        lines.append(f"time: {result['time/wall_s']:.1f} s in all{speed}{_costs(result)}")
     if "memory/peak_bytes" in result:
         lines.append(f"peak memory: {result['memory/peak_bytes'] / 2**20:,.0f} MiB")
     return lines
+
+
+def _costs(result: dict[str, Any]) -> str:
+    """What the method costs from nothing; empty of a record from before costs were kept apart."""
+    parts = {"features": "features_s", "training": "train_s", "evaluation": "eval_s"}
+    seconds = {name: result.get(f"time/{key}") for name, key in parts.items()}
+    if result.get("time/from_nothing_s") is None:
+        return ""
+    listed = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items() if value is not None)
+    return f"; from nothing {result['time/from_nothing_s']:.1f} s ({listed})"
 
 
 def _percent(value: float | None) -> str:

@@ -67,12 +67,26 @@ def _devices() -> dict[str, Any]:
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
+        "cpu": cpu_name(),
         "device": names[0] if names else platform.processor() or platform.machine(),
         "gpus": names,
         "torch_threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if names else None,
     }
+
+
+def cpu_name() -> str:
+    """Model and widest vector instructions that torch uses: what rounding depends on."""
+    import torch
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def environment(command: str | None = None) -> dict[str, Any]:

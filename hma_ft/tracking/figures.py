@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, VAL, RATE = "#0072B2", "#D55E00", "#555555"
 NAMES_UP_TO = 60  # classes; more names than that can't be read
@@ -83,10 +84,16 @@ def _cut(name: str, limit: int) -> str:
 
 
 def curves_png(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the learning curves of the rows of metrics.jsonl."""
+    curves_figure(rows).savefig(path)
+
+
+def curves_figure(rows: Sequence[dict[str, Any]]) -> "Figure":
     """Loss (train and val), val top-1 and learning rate over steps, from the rows of metrics.jsonl."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+
+    from hma_ft.tracking.figure_ticks import readable_step_ticks
 
     figure = Figure(figsize=(12.0, 3.8), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -119,14 +126,14 @@ def curves_png(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             axes.set_axis_off()
             continue
         axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        readable_step_ticks(axes.xaxis)
         if len({step for step, _ in points}) == 1:  # of a method without training
             axes.set_xticks([points[0][0]])
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0] and axes is not rate:
             axes.legend(frameon=False, fontsize=8)
-    figure.savefig(path)
+    return figure
 
 
 def _series(rows: Sequence[dict[str, Any]], name: str) -> list[tuple[int, float]]:

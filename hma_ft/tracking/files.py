@@ -16,16 +16,18 @@ _IN_THE_MAKING = 60.0  # seconds
 
 
 @contextmanager
-def refusals_explained(directory: Path) -> Iterator[None]:
-    """Inside, what a full or read-only disk refuses becomes a UserError that says so."""
+def refusals_explained(place: Path | str) -> Iterator[None]:
+    """Inside, what a full or read-only disk refuses becomes a UserError that says so.
+
+    `place`: what is written to, where the error itself doesn't tell.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
         raise UserError(
-            f"{error.filename or directory} can't be written ({error.strerror}); what {directory} holds is intact: "
-            "make room and give the same command again to continue"
+            f"{error.filename or place} can't be written ({error.strerror}): make room and give the same command again"
         ) from error
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,8 +101,11 @@ def is_held(directory: Path) -> bool:
 
 
 @contextmanager
-def waiting_lock(path: Path, *, seconds: float) -> Iterator[None]:
-    """Holds the lock file `path`, waiting for another holder at most `seconds`. Raises TimeoutError."""
+def waiting_lock(path: Path, *, seconds: float, waiting_for: str = "") -> Iterator[None]:
+    """Hold the lock file `path`, waiting for another holder at most `seconds`; say so once if told what for.
+
+    Raises TimeoutError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -115,6 +119,9 @@ def waiting_lock(path: Path, *, seconds: float) -> Iterator[None]:
                     break
                 if error.errno not in _BUSY:
                     raise
+                if waiting_for:
+                    print(f"waiting for {waiting_for} ({path})", file=sys.stderr, flush=True)
+                    waiting_for = ""
                 if time.monotonic() > end:
                     raise TimeoutError(f"{path} is held by another process since {seconds:.0f} s") from error
             time.sleep(0.05)

@@ -1,6 +1,7 @@
 """How MLflow is reached: address, time limits, first use of a database. MLflow is imported inside, it takes seconds."""
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.tracking.environment import without_passwords
@@ -35,7 +36,7 @@ def runs_folder(directory: Path) -> Path:
 
 def tracking_uri(tracking: TrackingConfig, directory: Path) -> str:
     """MLflow's address for the run of `directory`; the default is a database beside the runs."""
-    return tracking.uri or f"sqlite:///{runs_folder(directory) / 'mlflow.db'}"
+    return tracking.uri or sqlite_uri(runs_folder(directory) / "mlflow.db")
 
 
 def ui_command(tracking: TrackingConfig, directory: Path) -> str:
@@ -43,9 +44,9 @@ def ui_command(tracking: TrackingConfig, directory: Path) -> str:
     uri = tracking_uri(tracking, directory)
     if is_server(uri):
         return without_passwords(uri)
-    path = _database(uri)
+    path = database_file(uri)
     if path is not None:
-        uri = f"sqlite:///{os.path.relpath(path)}"
+        uri = sqlite_uri(Path(os.path.relpath(path)))
     # the environment need not be activated
     program = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
     return shlex.join([program, "ui", "--backend-store-uri", uri])
@@ -56,8 +57,20 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://", "databricks"))
 
 
-def _database(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+def sqlite_uri(path: Path) -> str:
+    """The address of a database file.
+
+    SQLAlchemy takes what follows `?` for options and decodes `%`. MLflow makes the parent directory of `sqlite:///`
+    addresses, before it decodes them, but not where a driver is named.
+    """
+    text = str(path)
+    return f"sqlite+pysqlite:///{quote(text)}" if set(text) & set("?%") else f"sqlite:///{text}"
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of a database address; None for a server, another kind of database, or one in memory."""
+    match = re.fullmatch(r"sqlite(\+pysqlite)?:///([^?]+)", uri)
+    return None if match is None or match[2].startswith(":memory:") else Path(unquote(match[2]))
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -68,7 +81,7 @@ def connect(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
-    database = _database(uri)
+    database = database_file(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
     # processes that create the tables of one SQLite file at the same time corrupt it
@@ -119,7 +132,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
     """Of the experiment of that name, which is created if need be; several processes may do so at once."""
     from mlflow.exceptions import MlflowException
 
-    database = _database(uri)
+    database = database_file(uri)
     # MLflow's own default for artifacts would be a folder in the working directory
     location = f"{(database.resolve().parent / 'mlartifacts').as_uri()}/{quote(name, safe='')}" if database else None
     for _ in range(3):

@@ -8,7 +8,10 @@ import time
 
 VIEW = "hma-results"  # `#/experiments/ID/runs?viewStateShareKey=hma-results`
 VIEW_NAME = "Results: test accuracy first"
-METRICS = ("test/top1", "best/val/top1", "test/mean_per_class", "test/nll", "params/trainable", "time/images_per_s")
+METRICS = (
+    *("test/top1", "best/val/top1", "test/mean_per_class", "test/nll"),
+    *("params/trainable", "time/from_nothing_s", "time/images_per_s"),
+)
 PARAMS = ("method.name", "model.label", "seed", "optimizer.lr")
 _DESCRIPTION = f"""Runs of one data set. **Views > {VIEW_NAME}** shows the columns to compare by.
 

@@ -125,6 +125,10 @@ class RunRecord:
         """data.json: counts and digests of the splits, MLflow's data set input."""
         write_atomic(self.path("data.json"), json.dumps(description, indent=1) + "\n")
 
+    def read_data(self) -> dict[str, Any]:
+        """What `write_data` wrote at an earlier start; empty if there was none or it can't be read."""
+        return read_data(self.directory)
+
     def write_predictions(
         self,
         ids: "np.ndarray",
@@ -133,8 +137,12 @@ class RunRecord:
         class_names: Sequence[str],
         *,
         name: str = "predictions.npz",
+        keys: "np.ndarray | None" = None,
     ) -> None:
-        """ids int64 [N], labels int64 [N], probabilities float32 [N, C], class_names str [C]."""
+        """ids int64 [N], labels int64 [N], probabilities float32 [N, C], class_names str [C].
+
+        `keys` int64 [N] are equal for the same image in any split, while an id is its place in this one.
+        """
         import numpy as np
 
         arrays: dict[str, Any] = {
@@ -143,8 +151,11 @@ class RunRecord:
             "probabilities": np.asarray(probabilities, dtype=np.float32),
             "class_names": np.asarray(list(class_names), dtype=np.str_),
         }
-        if not len(arrays["ids"]) == len(arrays["labels"]) == len(arrays["probabilities"]):
-            raise ValueError(f"ids, labels and probabilities differ in length: {[len(a) for a in arrays.values()][:3]}")
+        if keys is not None:
+            arrays["keys"] = np.asarray(keys, dtype=np.int64)
+        lengths = {name: len(array) for name, array in arrays.items() if name != "class_names"}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"predictions differ in length: {lengths}")
         write_atomic(self.path(name), lambda file: np.savez(file, **arrays), durable=True)
 
     def write_per_class(self, rows: Sequence[tuple[str, int, int]], *, name: str = "per_class.csv") -> None:
@@ -160,6 +171,15 @@ class RunRecord:
         """env.json, again at each start."""
         content = {**environment(command), "weights_sha256": weights_sha256}
         write_atomic(self.path("env.json"), json.dumps(content, indent=1) + "\n")
+
+
+def read_data(directory: Path) -> dict[str, Any]:
+    """data.json of a run directory; empty if it is absent or damaged."""
+    try:
+        content = json.loads((directory / "data.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _plain(value: Any) -> Any:

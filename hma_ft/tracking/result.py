@@ -6,12 +6,19 @@ from typing import Any
 
 from hma_ft.errors import UserError
 
+_METRICS = ("val", "test", "best/", "params/", "time/", "memory/")
+
 
 def read_result(directory: Path) -> dict[str, Any]:
-    """The flat keys of result.json. UserError where the run has none."""
+    """The flat keys of result.json. UserError where the run has none, or one that is damaged."""
+    path = directory / "result.json"
     try:
-        return json.loads((directory / "result.json").read_text())
+        result = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{directory / 'result.json'} is missing or damaged ({error}): finish the run, or use fresh=true"
-        ) from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{path} is missing or damaged ({reason}): finish the run, or use fresh=true") from error
+    if not isinstance(result, dict) or any(
+        isinstance(value, str | list | dict) for key, value in result.items() if key.startswith(_METRICS)
+    ):
+        raise UserError(f"{path} is damaged (metrics by name are expected): restore it, or use fresh=true")
+    return result

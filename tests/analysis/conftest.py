@@ -1,12 +1,12 @@
 """Runs of the tools that look into a finished run; each is trained once a session."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests import processes
 
 Train = Callable[..., Path]
 
@@ -18,14 +18,9 @@ def train(repository: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFa
 
     def run(*arguments: str) -> Path:
         if arguments not in done:
-            command = [sys.executable, str(repository / "run.py"), *tiny, "trainer.max_steps=12", *arguments]
             place = folder / str(len(done))
-            subprocess.run(
-                [*command, f"runs_dir={place}"],
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-                check=True,
-                capture_output=True,
-            )
+            command = [*tiny, "trainer.max_steps=12", *arguments, f"runs_dir={place}"]
+            processes.run(processes.RUN_PY, *command, folder=folder, check=True)
             done[arguments] = next(place.glob("digits/*"))
         return done[arguments]
 
@@ -46,13 +41,6 @@ def tool(repository: Path, tmp_path: Path) -> Tool:
     """`tool("analysis.attention", "run=...")` runs a module from tmp_path."""
 
     def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return processes.run(module, *arguments, folder=tmp_path)
 
     return run

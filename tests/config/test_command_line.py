@@ -21,8 +21,8 @@ def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_three_mistakes_are_three_lines(run_py: RunPy, tmp_path: Path) -> None:
     method, key, value = errors(run_py("method=hmaa", "optimizer.lr=-1", "trainr.max_steps=3"))
-    assert method.startswith("method=hmaa is not known: did you mean hma?")
-    assert key == "trainr.max_steps is no setting: did you mean trainer.max_steps?"
+    assert method.startswith("unknown choice method=hmaa; did you mean hma?")
+    assert key == "unknown setting trainr.max_steps; did you mean trainer.max_steps?"
     assert value == "optimizer.lr=-1 must be greater than 0"
     assert not list(tmp_path.iterdir())
 
@@ -30,15 +30,15 @@ def test_three_mistakes_are_three_lines(run_py: RunPy, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["trainer.max_steps=many"], ["trainer.max_steps=many: Value 'many' of type 'str' could not be converted"]),
-        (["method.hma.inference=some"], ["method.hma.inference=some: Invalid value 'some', expected one of [alone"]),
-        (["+foo=1", "+trainer.bar=2"], ["foo is no setting", "trainer.bar is no setting"]),
-        (["seed"], ["'seed' is no override"]),
-        (["lr=1"], ["lr is no setting: did you mean optimizer.lr?"]),
-        (["-m", "sweep=study/dtd", "sweep.dry=1"], ["sweep.dry is no setting"]),  # files in folders are choices too
-        (["-m", "sweep=study/dtf"], ["sweep=study/dtf is not known: did you mean study/dtd?"]),
+        (["trainer.max_steps=many"], ["trainer.max_steps=many must be a whole number (now 1000)"]),
+        (["method.hma.inference=some"], ["method.hma.inference=some must be one of alone, batch, support (now alone)"]),
+        (["+foo=1", "+trainer.bar=2"], ["unknown setting foo", "unknown setting trainer.bar"]),
+        (["seed"], ["'seed' is not of the form NAME=VALUE: did you mean seed=VALUE?"]),
+        (["lr=1"], ["unknown setting lr; did you mean optimizer.lr?"]),
+        (["-m", "sweep=study/dtd", "sweep.dry=1"], ["unknown setting sweep.dry"]),  # files in folders are choices too
+        (["-m", "sweep=study/dtf"], ["unknown choice sweep=study/dtf; did you mean study/dtd?"]),
         (["-m", "seed=0,1", "optimizer.lr=-1,0"], ["optimizer.lr=-1 must be", "optimizer.lr=0 must be"]),
-        (["task=predict"], ["task=predict needs run=DIR", "task=predict needs input=FOLDER"]),
+        (["task=predict"], ["task=predict needs run=DIR", "task=predict needs input=DIR"]),
     ],
     ids=lambda value: value[0],
 )
@@ -55,7 +55,7 @@ def test_each_is_one_line(run_py: RunPy, arguments: list[str], expected: list[st
         (["model.name=resnet50"], "model.name=resnet50: resnet50 is not a Vision Transformer"),
         (["method.hma.heads=5"], "method.hma.heads=5 does not divide the width 832"),
         (["augment.image_size=225"], "augment.image_size=225: not a multiple of the 32 pixel patches"),
-        (["method.target=os.path"], "method.target=os.path is no hma_ft.methods.base.Method"),
+        (["method.target=os.path"], "method.target=os.path is not a subclass of hma_ft.methods.base.Method"),
         (["trainer.grad_accumulation=2"], "trainer.grad_accumulation=2 would narrow what an image of method=hma"),
         (["method=head", "method.reads=[]"], "method.reads=[]: method=head has parameters that train"),
         (["method=knn", "method.class_token=true"], "method.reads=[]: method=knn has parameters that train"),

@@ -11,11 +11,23 @@ from hma_ft.config.schema import Config
 from hma_ft.methods.dry_build import model_problems
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-GROUPS = ("model", "method", "dataset", "optimizer", "scheduler", "augment", "trainer", "tracking", "experiment")
+GROUPS = (
+    "model",
+    "method",
+    "method/peft",
+    "dataset",
+    "optimizer",
+    "scheduler",
+    "augment",
+    "trainer",
+    "tracking",
+    "experiment",
+)
 CHOICES = [
     (group, path.relative_to(CONF / group).with_suffix("").as_posix())
     for group in GROUPS
     for path in sorted((CONF / group).rglob("*.yaml"))
+    if group != "method" or path.parent == CONF / group  # conf/method/peft is a group of its own
 ]
 
 
@@ -27,19 +39,21 @@ def composed(*overrides: str) -> Config:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
 def test_every_choice_of_every_group(group: str, choice: str) -> None:
-    config = composed(f"{group}={choice}")
+    config = composed(f"{group}={choice}", *(["method=head"] if group == "method/peft" else []))
     assert check(config) == []
     assert model_problems(config) == []
 
 
-@pytest.mark.parametrize("choice", [c for g, c in CHOICES if g in ("method", "model", "dataset")])
-def test_a_file_says_what_it_is(choice: str) -> None:
-    (path,) = [p for p in CONF.rglob(f"{choice}.yaml") if p.parent.name in ("method", "model", "dataset")]
-    assert path.read_text().startswith("# ")
-    if path.parent.name != "model":  # a model has timm's name, and a label
-        assert f"name: {choice}\n" in path.read_text()
-    else:
-        assert f"label: {choice}\n" in path.read_text()
+@pytest.mark.parametrize(
+    ("group", "choice"), [c for c in CHOICES if c[0] in ("method", "method/peft", "model", "dataset")]
+)
+def test_a_file_says_what_it_is(group: str, choice: str) -> None:
+    text = (CONF / group / f"{choice}.yaml").read_text()
+    assert text.startswith("# ")
+    if group == "model":  # it has timm's name, and a label
+        assert f"label: {choice}\n" in text
+    elif not text.startswith("# @package method\n"):  # keys of the method's that had no group
+        assert f"name: {choice}\n" in text
 
 
 def test_the_defaults_are_the_released_run() -> None:

@@ -48,7 +48,7 @@ ANOTHER_MEANING = {
         *("seed=1", "model=vit_b16", "method=head", "method.hma.real.size=64", "method.hma.inference=batch"),
         *("dataset=cifar10", "dataset.split_seed=1", "optimizer.lr=0.1", "scheduler=constant", "augment.flip=0"),
         *("augment.image_size=256", "trainer.max_steps=7", "trainer.precision=bf16", "trainer.eval_every=9"),
-        "dataset.options.partition=2",
+        *("dataset.options.partition=2", "dataset.exif_orientation=true", "dataset.test_fraction=0.3"),
     ],
 )
 def test_what_matters(override: str) -> None:
@@ -60,6 +60,7 @@ def test_what_matters(override: str) -> None:
     [
         *("trainer.workers=0", "trainer.log_every=1", "trainer.feature_reuse=false", "trainer.device=cpu"),
         *("tracking=off", "tracking.uri=sqlite:///x.db", "runs_dir=elsewhere", "fresh=true", "dataset.download=false"),
+        "dataset.verify_content=true",
         *("sweep.name=x", "model.label=mine", "trainer.checkpoint_minutes=1"),
     ],
 )
@@ -177,6 +178,32 @@ def test_identity_needs_no_torch(repository: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("overrides", "before"),
+    [
+        (["method=hma"], "78837222f2f227e5b4187a25139dee26fc4c516697cc0ee769048d735622968f"),
+        (["method=knn"], "95ee169f55422634711ef9ec0208049a5c584cd528d985e91a8ce0e99cd38833"),
+        (["method=tokens_standard"], "ba4d5ad8f9724d3e046623f23d165136cf4aef67a5f67fd9aa34c2c8744623cb"),
+        (["method=head", "trainer=gpu"], "28c486e14eba76b9eb90111c9d1b682c94511068a47212844df2dfc77e5a2073"),
+    ],
+    ids=str,
+)
+def test_runs_without_peft_keep_theirs(overrides: list[str], before: str) -> None:
+    """Values of the code that had neither `method.peft` nor an optimizer and a batch size in `method.recipe`."""
+    assert fingerprint(composed("dataset=digits", *overrides)) == before
+
+
+def test_peft_and_its_options_matter() -> None:
+    runs = [
+        ["method=head"],
+        ["method=head", "method/peft=lora"],
+        ["method=head", "method/peft=dora"],
+        ["method=head", "method/peft=lora", "method.peft.options.rank=4"],
+        ["method=head", "method/peft=lora", "method.peft.drop_path=0"],
+    ]
+    assert len({fingerprint(composed(*overrides)) for overrides in runs}) == len(runs)
+
+
 def test_another_root_is_the_same_run(tmp_path: Path) -> None:
     assert fingerprint(composed(f"dataset.root={tmp_path}")) == fingerprint(composed())
 
@@ -188,6 +215,21 @@ def test_weights_count_by_their_contents(tmp_path: Path) -> None:
     assert a == b != c
     (tmp_path / "a.pth").write_bytes(b"changed")
     assert fingerprint(composed(f"model.weights={tmp_path / 'a.pth'}")) not in (a, c)
+
+
+def test_a_folder_run_of_before_keeps_its_fingerprint(tmp_path: Path) -> None:
+    """Its frozen configuration knows nothing of EXIF orientations, which it ignored; a new run is another one."""
+    config = composed("dataset=folder", f"dataset.root={tmp_path}")
+    save_config(config, tmp_path / "config.yaml")
+    frozen = (tmp_path / "config.yaml").read_text()
+    for line in ("  exif_orientation: true\n", "  test_fraction: 0.2\n"):
+        assert line in frozen
+        frozen = frozen.replace(line, "")
+    (tmp_path / "config.yaml").write_text(frozen)
+    before = load_config(tmp_path / "config.yaml")
+    assert before.dataset.exif_orientation is False and config.dataset.exif_orientation is True
+    assert fingerprint(before) == fingerprint(composed("dataset=folder", "dataset.exif_orientation=false"))
+    assert fingerprint(before) != fingerprint(config)
 
 
 def test_a_frozen_file_is_the_same_run(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def flowers102(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scipy.io.savemat(folder / "imagelabels.mat", {"labels": 1 + ids % 2})
     parts = np.array_split(ids, 3)
     scipy.io.savemat(folder / "setid.mat", dict(zip(("trnid", "valid", "tstid"), parts, strict=True)))
+    monkeypatch.setattr(datasets.Flowers102, "classes", ["pink primrose", "hard-leaved pocket orchid"], raising=False)
     monkeypatch.setattr(
         datasets.Flowers102,
         "_file_dict",

@@ -56,6 +56,13 @@ def test_the_share_of_wrong_labels_is_exact_and_only_train_has_them() -> None:
     assert noisy.description["train_digest"] != clean.description["train_digest"]
 
 
+def test_noise_that_changes_nothing_or_empties_a_class_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"label_noise=0.01 of 10 training images is less than one: give at least 0.1"):
+        splits(train_per_class=1, label_noise=0.01)
+    with pytest.raises(UserError, match=r"label_noise=0.5 leaves class \d without training images"):
+        splits(train_per_class=1, label_noise=0.5)
+
+
 def test_no_step_is_made_of_new_classes_and_val_lacks_them() -> None:
     plain, later, other = (splits(new_classes=n, split_seed=s) for n, s in ((0, 0), (3, 0), (3, 1)))
     assert plain.taught is None and later.taught is not None and other.taught is not None

@@ -68,9 +68,9 @@ def test_views_are_bit_identical_with_and_without(config: DatasetConfig, cache: 
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     decoded: list[Path] = []
 
-    def counted(path: Path) -> Tensor:
+    def counted(path: Path, *, upright: bool) -> Tensor:
         decoded.append(path)
-        return decode(path)
+        return decode(path, upright=upright)
 
     monkeypatch.setattr("hma_ft.data.sources.base.decode", counted)
     return decoded
@@ -119,6 +119,33 @@ def test_damage_and_changed_files_are_noticed(config: DatasetConfig, tmp_path: P
     changed = splits_with(config, PictureCaching.disk)
     assert torch.equal(changed.train.load(0), decode(again.train.samples.paths[0]))
     assert not torch.equal(changed.train.load(0), expected[0])
+
+
+@pytest.mark.parametrize("new_inode", [True, False])
+def test_files_replaced_with_their_size_and_time_are_noticed(config: DatasetConfig, new_inode: bool) -> None:
+    splits = splits_with(config, PictureCaching.disk)
+    assert isinstance(splits.train, CachedSamples)
+    expected = [splits.train.load(index).clone() for index in range(SAMPLES)]
+    path, donor = splits.train.samples.paths[:2]
+    before = path.stat()
+    content = donor.read_bytes()
+    size = max(len(content), before.st_size)
+    for file, held in ((path, path.read_bytes()), (donor, content)):
+        file.write_bytes(held + bytes(size - len(held)))
+    splits_with(config, PictureCaching.disk).train.load(0)
+    before = path.stat()
+    replacement = path.with_name("replacement")
+    replacement.write_bytes(donor.read_bytes())
+    if new_inode:
+        replacement.replace(path)
+    else:
+        path.write_bytes(replacement.read_bytes())
+        replacement.unlink()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    changed = splits_with(config, PictureCaching.disk).train
+    assert torch.equal(changed.load(0), decode(donor))
+    assert not torch.equal(changed.load(0), expected[0])
 
 
 def test_processes_that_write_at_once_don_t_disturb_each_other(config: DatasetConfig, repository: Path) -> None:

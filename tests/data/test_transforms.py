@@ -1,5 +1,7 @@
 """Views of pictures, against torchvision and PIL."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,35 @@ def test_evaluation_is_timms_up_to_rounding(crop_ratio: float, interpolation: st
     difference = (own.float() / 255 - theirs).abs()
     assert difference.max() < 2.5 / 255
     assert difference.mean() < 0.6 / 255
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(1, 300), (901, 3), (7, 1000), (333, 3000), (4000, 37), (1, 1)])
+def test_a_strip_is_cropped_while_it_is_resized(size: tuple[int, int], interpolation: str) -> None:
+    """The same grey levels, up to rounding, as resizing all of it and cropping then."""
+    image = torch.randint(256, (3, *size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    transform = EvalTransform(48, crop_ratio=0.875, interpolation=interpolation)
+    whole = v2.Compose([v2.Resize(54, interpolation=InterpolationMode(interpolation)), v2.CenterCrop(48)])(image)
+    assert torch.equal(transform(image), whole)  # no strip yet: as ever
+    difference = (transform._resized_window(image).int() - whole.int()).abs()
+    assert difference.max() <= 2 and difference.float().mean() < 0.05
+
+
+def test_a_strip_takes_no_memory() -> None:
+    """1 x 4000 pixels would become 256 x 1024000, 0.8 GB."""
+    program = (
+        "import resource, torch\n"
+        "from hma_ft.data.transforms import EvalTransform\n"
+        "transform = EvalTransform(224, crop_ratio=0.875, interpolation='bicubic')\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10\n"
+        "transform(torch.zeros(3, 300, 400, dtype=torch.uint8))\n"
+        "before, ramp = peak(), torch.linspace(0, 255, 4000).to(torch.uint8)\n"
+        "for image in (ramp.expand(3, 1, 4000), ramp[:, None].expand(3, 4000, 1)):\n"
+        "    assert transform(image).shape == (3, 224, 224)\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 50  # MiB
 
 
 def test_training_views_are_seeded_and_differ() -> None:

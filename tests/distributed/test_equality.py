@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hma_ft.config.schema import PeftConfig
 from tests.distributed.training import BATCH, STEPS, Case, train
 from tests.ports import free_port
 
@@ -38,6 +39,16 @@ def logits(ranks: list[dict[str, Any]]) -> list[Tensor]:
     return [torch.cat(parts) for parts in zip(*(rank["logits"] for rank in ranks), strict=True)]
 
 
+LORA = PeftConfig(
+    "lora", "hma_ft.peft.lora.add_lora", options={"rank": 2, "alpha": 8.0, "dropout": 0.0, "targets": ["q", "v"]}
+)
+ADAPTFORMER = PeftConfig(
+    "adaptformer",
+    "hma_ft.peft.adaptformer.add_adaptformer",
+    options={"bottleneck": 4, "scale": 1.0, "dropout": 0.0},
+)
+
+
 def whole_steps(parts: list[Tensor], micro_batches: int) -> list[Tensor]:
     """The logits of each step, out of those of its micro-batches."""
     return [torch.cat(parts[first : first + micro_batches]) for first in range(0, len(parts), micro_batches)]
@@ -45,8 +56,11 @@ def whole_steps(parts: list[Tensor], micro_batches: int) -> list[Tensor]:
 
 @pytest.mark.parametrize(
     "case",
-    [Case(), Case(mixup=True), Case(mixup=True, micro_batches=2, datapoints=False), Case(momentum=0.0)],
-    ids=["hard labels", "mixup", "mixup in two micro-batches", "live features"],
+    [
+        *(Case(), Case(mixup=True), Case(mixup=True, micro_batches=2, datapoints=False), Case(momentum=0.0)),
+        *(Case(peft=LORA), Case(peft=ADAPTFORMER, micro_batches=2, datapoints=False)),
+    ],
+    ids=["hard labels", "mixup", "mixup in two micro-batches", "live features", "LoRA", "AdaptFormer"],
 )
 def test_many_are_one(tmp_path: Path, case: Case) -> None:
     (one,) = run(1, tmp_path / "one", dataclasses.replace(case, micro_batches=1))

@@ -1,7 +1,7 @@
 """A few steps of HMA as one of several processes, in float64; what they came to is saved for the parent to compare."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hma_ft.assembly import build_method
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.schema import (
     AugmentConfig,
+    BackboneTuning,
     Config,
     DatasetConfig,
     Device,
@@ -19,6 +20,7 @@ from hma_ft.config.schema import (
     MethodConfig,
     ModelConfig,
     OptimizerConfig,
+    PeftConfig,
     RealMemoryConfig,
     SyntheticMemoryConfig,
     TrainerConfig,
@@ -44,6 +46,7 @@ class Case:
     micro_batches: int = 1
     momentum: float = 0.9
     datapoints: bool = True
+    peft: PeftConfig = field(default_factory=PeftConfig)  # with a target, the rest of the backbone is frozen
 
 
 def configuration(case: Case) -> Config:
@@ -53,6 +56,8 @@ def configuration(case: Case) -> Config:
         seed=3,
         model=ModelConfig(name="vit_tiny_patch16_224", pretrained=False, image_size=16, options=options),
         method=MethodConfig(
+            backbone=BackboneTuning.full if case.peft.target is None else BackboneTuning.frozen,
+            peft=case.peft,
             hma=HMAConfig(
                 label_width=8,
                 heads=2,
@@ -60,7 +65,7 @@ def configuration(case: Case) -> Config:
                 datapoints=case.datapoints,
                 real=RealMemoryConfig(size=40, momentum=case.momentum),
                 synthetic=SyntheticMemoryConfig(slots=2),
-            )
+            ),
         ),
         dataset=DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits"),
         optimizer=OptimizerConfig(lr=0.05),
@@ -78,7 +83,7 @@ def train(rank: int, world_size: int, port: int, folder: Path, case: Case) -> No
     config = configuration(case)
     accelerator = create_accelerator(config.trainer)
     seed_torch(config.seed, "initial weights")
-    backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens)
+    backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens, peft=config.method.peft)
     method = build_method(config, backbone, CLASSES).double()
     learner = Learner(method, create_optimizer(method, config.optimizer), accelerator, seed=config.seed, ema_decay=0.9)
     seen = _Recorder(learner)

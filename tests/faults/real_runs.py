@@ -15,8 +15,8 @@ import torch
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.tracking.mlflow_content import points, read_content, result_points
 from hma_ft.tracking.mlflow_store import connect, tracking_uri
+from tests import processes
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MAX_STEPS, EVAL_EVERY = 24, 6
 SETTINGS = [
     "model=vit_micro",
@@ -35,6 +35,9 @@ SETTINGS = [
 ]
 
 
+Process = subprocess.Popen[str] | processes.ForkedProcess
+
+
 class RealRun:
     """One run directory below `folder`, worked on by one process after the other."""
 
@@ -43,10 +46,12 @@ class RealRun:
         self.arguments = [*SETTINGS, f"tracking={tracking}", *arguments]
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, *more: str, before_exec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    def start(self, *more: str, before_exec: Callable[[], None] | None = None) -> Process:
         """The same command as ever, with what changes no result (`more`) in any way."""
+        if before_exec is None:
+            return processes.start(processes.RUN_PY, *self.arguments, *more, folder=self.folder, merge_output=True)
         return subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "run.py"), *self.arguments, *more],
+            [sys.executable, processes.RUN_PY, *self.arguments, *more],
             cwd=self.folder,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
@@ -86,7 +91,7 @@ class RealRun:
         return json.loads((self.directory / "status.json").read_text())
 
 
-def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> bool:
+def wait_for(condition: Callable[[], Any], process: Process, seconds: float = 120) -> bool:
     """Whether it came true before the process ended."""
     end = time.monotonic() + seconds
     while not condition():

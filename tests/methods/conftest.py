@@ -22,7 +22,7 @@ def build() -> Build:
     def built(name: str, *overrides: str, soft_labels: bool = False) -> Method:
         config: Config = composed(f"method={name}", "model=vit_micro", *overrides)
         torch.manual_seed(0)
-        backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens)
+        backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens, peft=config.method.peft)
         return create_method(config.method, backbone, CLASSES, soft_labels=soft_labels)
 
     return built

@@ -29,7 +29,8 @@ def trains_in_backbone(name: str, method: Method) -> set[str]:
         return {n for n, _ in method.backbone.named_parameters()}
     tokens = {"none": [], "prop": [0], "standard": range(4)}[FILES[name].get("tokens", {}).get("type", "none")]
     class_token = {"vit.cls_token"} if FILES[name].get("class_token") else set()
-    return class_token | {f"vit.blocks.{i}.added_mem" for i in tokens}
+    adapted = {f"vit.{parameter}" for parameter in method.backbone.peft.trainable}  # which tests/peft looks at
+    return class_token | {f"vit.blocks.{i}.added_mem" for i in tokens} | adapted
 
 
 def one_step(method: Method, images: Tensor) -> None:
@@ -77,8 +78,10 @@ def test_exactly_what_should_train_gets_a_gradient(name: str, build: Build, imag
 def test_a_frozen_backbone_stays_in_evaluation_mode(name: str, build: Build, images: Tensor) -> None:
     method = build(name)
     method.train()
-    assert not any(module.training for module in method.backbone.modules())
-    inside = {id(module) for module in method.backbone.modules()}
+    adapted = {id(module) for added in method.backbone.peft.modules for module in added.modules()}
+    assert all(module.training == (id(module) in adapted) for module in method.backbone.modules())
+    frozen = [method.backbone, *(m for name, m in method.named_children() if name == "momentum_encoder")]
+    inside = {id(module) for part in frozen for module in part.modules()}
     assert all(module.training for module in method.modules() if id(module) not in inside)
     assert method(images).features.requires_grad == bool(trains_in_backbone(name, method))
 

@@ -1,15 +1,18 @@
 """`task=export` of real small runs, read back by plain timm, by onnxruntime, and by our own loader."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import timm
 import torch
 import yaml
+from PIL import Image
 from scipy.stats import norm
 from sklearn.datasets import load_digits
 from torch import Tensor
@@ -22,10 +25,12 @@ from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.export import onnx_graph
 from hma_ft.export.intervals import intervals
-from hma_ft.export.own_layout import load_own_layout
+from hma_ft.export.own_layout import load_own_layout, write_own_layout
 from hma_ft.export.timm_layout import timm_difference, write_timm_layout
 from hma_ft.methods.linear import Linear
+from hma_ft.serving.mlflow_model import _load_pyfunc
 from hma_ft.tasks.export import export
+from tests.data.messes import save_turned
 
 Exported = tuple[Path, Path, str]  # run directory, folder, what was printed
 
@@ -187,6 +192,30 @@ def test_timm_layout_of_other_architectures(tmp_path: Path, name: str, side: int
     assert timm_difference(tmp_path, method, images) < 1e-6
     steps = timm.data.create_transform(**timm.data.resolve_model_data_config(_created(tmp_path))).transforms
     assert steps[0].size == transform.resized_side and tuple(steps[1].size) == (side, side)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_whether_images_are_turned_travels_with_the_export(tmp_path: Path, upright: bool) -> None:
+    """A server that has only the folder predicts an image as the run would; older exports turn none."""
+    torch.manual_seed(0)
+    config = Config(model=ModelConfig(name="vit_tiny_patch16_224", pretrained=False, options={"depth": 1}))
+    config.augment.image_size = 32
+    backbone = create_backbone(config.model, image_size=32, tokens=TokensConfig())
+    config.method.target = "hma_ft.methods.linear.Linear"
+    method = Linear(backbone, 3, config.method, False)
+    transform = EvalTransform(32, crop_ratio=1.0, interpolation="bicubic", upright=upright)
+    write_own_layout(tmp_path, method, config=config, transform=transform, class_names=["a", "b", "c"])
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    save_turned(tmp_path / "lying.png", pixels, 6)
+    shown = Image.fromarray(pixels) if upright else Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+    shown.save(tmp_path / "shown.png")  # without a tag
+    texts = [base64.b64encode((tmp_path / name).read_bytes()).decode() for name in ("lying.png", "shown.png")]
+    rows = _load_pyfunc(str(tmp_path)).predict(pd.DataFrame({"image": texts}))["probabilities"].tolist()
+    assert rows[0] == rows[1] and len(set(rows[0].values())) == 3
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["preparation"].pop("exif_orientation") is upright
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert load_own_layout(tmp_path).transform.upright is False
 
 
 def _created(folder: Path) -> torch.nn.Module:

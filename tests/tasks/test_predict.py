@@ -21,8 +21,19 @@ def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_pat
     test = load_splits(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")).test
     folder = tmp_path / "pictures" / "deep"
     folder.mkdir(parents=True)
-    for index in range(0, 60, 3):
-        Image.fromarray(test.load(index).permute(1, 2, 0).numpy()).save(folder / f"{index:02d}.png")
+    linked = tmp_path / "elsewhere"
+    linked.mkdir()
+    (folder / "linked").symlink_to(linked)
+    (folder / "circle").symlink_to(folder)
+    files = {f"deep/{index:02d}.png": index for index in range(0, 48, 3)}
+    files |= {"deep/48.pgm": 48, "deep/album.jpg/51.png": 51, "deep/c\udce9, d=e.png": 54, "deep/linked/57.png": 57}
+    (folder / "album.jpg").mkdir()
+    for file, index in files.items():
+        grey = Image.fromarray(test.load(index)[0].numpy())
+        exif = Image.Exif()
+        exif[274] = 6 if index == 0 else 1
+        grey.save(folder.parent / file, **({} if file.endswith("pgm") else {"exif": exif}))
+    (folder / "._00.png").write_bytes(b"a Mac's")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     (folder / "notes.txt").write_text("no picture")
     done = run_py(
@@ -30,12 +41,15 @@ def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 pictures classified into out.csv, 1 skipped" in done.stdout
-    assert f"skipped: {folder / 'broken.jpg'} is no readable picture" in done.stdout
+    assert f"skipped: cannot decode image {folder / 'broken.jpg'} (no image, or of an unknown format)" in done.stdout
+    assert "left out: 1 .txt" in done.stdout
+    assert "1 image read as stored, though an EXIF orientation says otherwise (such as" in done.stdout
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     recorded = np.load(finished_run / "predictions.npz")
     for row, index in zip(rows, range(0, 60, 3), strict=True):
+        name = next(file for file, number in files.items() if number == index)
         probabilities = recorded["probabilities"][index]
-        assert row["file"] == f"deep/{index:02d}.png"
+        assert row["file"] == name.replace("\udce9", r"\xe9")
         assert row["class"] == recorded["class_names"][probabilities.argmax()]
         assert float(row["probability"]) == pytest.approx(probabilities.max(), abs=2e-6)
         best = [name.partition("=")[0] for name in (row[f"top{rank}"] for rank in range(1, 6))]
@@ -46,4 +60,4 @@ def test_nothing_to_read(finished_run: Path, run_py: RunPy, tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     done = run_py("task=predict", f"run={finished_run}", f"input={tmp_path / 'empty'}")
     assert done.returncode == 2
-    assert "holds no pictures" in done.stderr
+    assert "holds no images" in done.stderr

@@ -66,5 +66,17 @@ def test_result_table_has_every_split_and_paths_in_one_piece() -> None:
     assert "MLflow" not in out.getvalue()
 
 
+def test_costs_are_listed_where_they_are_known() -> None:
+    out = io.StringIO()
+    costs = {"features_s": 40.0, "train_s": 2.5, "eval_s": 1.25, "from_nothing_s": 43.75}
+    result_table(
+        RESULT | {f"time/{key}": value for key, value in costs.items()}, Path("run"), TrackingConfig(), stream=out
+    )
+    assert "from nothing 43.8 s (features 40.0 s, training 2.5 s, evaluation 1.2 s)" in " ".join(out.getvalue().split())
+    out = io.StringIO()
+    result_table(RESULT, Path("run"), TrackingConfig(), stream=out)  # of a record from before they were kept apart
+    assert "time: 61.2 s in all\n" in out.getvalue()
+
+
 def test_clock() -> None:
     assert [clock(s) for s in (0.4, 61, 3723)] == ["0:00", "1:01", "1:02:03"]

@@ -1,48 +1,76 @@
-"""Any pictures in folders: root/train/CLASS/..., root/test/CLASS/..., and root/val/CLASS/... if there is one."""
+"""Your own images in folders: root/CLASS/..., or root/train/CLASS/... with test/ and val/ beside it."""
 
-from torchvision.datasets.folder import find_classes
+from pathlib import Path
 
-from hma_ft.data.sources.base import FileSamples, Samples, Source
-from hma_ft.errors import UserError
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+from hma_ft.data.folder_layout import class_folders, recognise, unknown_classes
+from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
+from hma_ft.data.image_plugins import missing_for_suffixes
+from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source
+from hma_ft.names import printable
 
 
 class Folder(Source):
-    """The classes are the folders of train; pictures may lie deeper."""
+    """The classes are the folders of train, or of the root where it holds no split; images may lie deeper."""
 
     def splits(self) -> dict[str, Samples]:
-        """train, test, and val if there is that folder."""
-        names = ["train", "test", *(["val"] if (self.root / "val").is_dir() else [])]
-        class_names = self._classes("train")
-        return {name: self._samples(name, class_names) for name in names}
+        """`train`, and `val` and `test` if there are such folders."""
+        return self.scan().require()
+
+    def scan(self) -> Scan:
+        """What the folder holds, with everything that is wrong with it."""
+        left_out = LeftOut()
+        layout = recognise(self.root, left_out)
+        scan = Scan({}, notes=layout.notes, problems=layout.problems, layout=layout.kind, left_out=left_out)
+        if "train" not in layout.folders:
+            return scan
+        known: dict[str, Path] = {}
+        for split in (split for split in ("train", "test", "val") if split in layout.folders):
+            folder = layout.folders[split]
+            found, problems = class_folders(folder, left_out)
+            known = known or found
+            scan.problems += problems + unknown_classes(split, folder, found, known)
+            images = {name: images_below(found[name], left_out) for name in known if name in found}
+            scan.problems += _problems(split, folder, images)
+            if split == "train":
+                scan.notes += _deeper(found, images)
+            if any(images.values()):
+                scan.parts[split] = self._samples(images, list(known))
+        scan.problems += left_out.unreadable
+        scan.problems += missing_for_suffixes(_suffixes(scan.parts))
+        return scan
 
     def download(self) -> None:
         """There is nothing to fetch: say what is missing."""
         self.splits()
 
-    def _classes(self, split: str) -> list[str]:
-        folder = self.root / split
-        if not folder.is_dir():
-            raise UserError(
-                f"{folder} is missing: dataset=folder needs dataset.root/train/CLASS/ and dataset.root/test/CLASS/"
-            )
-        try:
-            return find_classes(str(folder))[0]
-        except FileNotFoundError as error:
-            raise UserError(f"{folder} holds no folders: each class needs one with its pictures") from error
-
-    def _samples(self, split: str, class_names: list[str]) -> Samples:
-        strangers = sorted(set(self._classes(split)) - set(class_names))
-        if strangers:
-            raise UserError(f"{self.root / split} has classes that train lacks: {', '.join(strangers)}")
-        files = [
-            (path, label)
-            for label, name in enumerate(class_names)
-            for path in sorted((self.root / split / name).rglob("*"))
-            if path.suffix.lower() in SUFFIXES
-        ]
-        if not files:
-            raise UserError(f"{self.root / split} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    def _samples(self, images: dict[str, list[Path]], class_names: list[str]) -> FileSamples:
+        label_of = {name: label for label, name in enumerate(class_names)}
+        files = [(path, label_of[name]) for name, paths in images.items() for path in paths]
         paths, labels = zip(*files, strict=True)
         return FileSamples(paths, labels, class_names, self.root)
+
+
+def _problems(split: str, folder: Path, images: dict[str, list[Path]]) -> list[str]:
+    """What is wrong with the classes of a split; only train must have images of each."""
+    if images and not any(images.values()):
+        return [f"{printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))})"]
+    empty = [name for name, paths in images.items() if not paths]
+    if split != "train" or not empty:
+        return []
+    which = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty)} have"
+    return [f"{printable(folder)}: {which} no training images: add some, or take the folder away"]
+
+
+def _deeper(found: dict[str, Path], images: dict[str, list[Path]]) -> list[str]:
+    """A line if the folders that were taken for classes hold nothing but folders."""
+    inner = sorted({printable(p.relative_to(found[n]).parts[0]) for n, paths in images.items() for p in paths})
+    if not inner or any(path.parent == found[name] for name, paths in images.items() for path in paths):
+        return []
+    return [
+        f"every class ({', '.join(list(found)[:6])}) holds its images in folders of its own "
+        f"({', '.join(inner[:6])}): if those are the classes, dataset.root is one level too high"
+    ]
+
+
+def _suffixes(parts: dict[str, Samples]) -> set[str]:
+    return {path.suffix.lower() for part in parts.values() if isinstance(part, FileSamples) for path in part.paths}

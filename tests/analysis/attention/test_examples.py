@@ -45,7 +45,7 @@ def test_galleries_name_training_pictures(hma_run: Path) -> None:
     examples = choose(trained, ["0", "1"], 3)
     found = galleries(trained, examples, top=4)
     assert list(found) == ["real", "support"]
-    train, memory = trained.parts.splits.train, trained.head.real_memory
+    train, memory = trained.splits.train, trained.head.real_memory
     for source, entries in found.items():
         assert [entry.label for entry in entries] == [0] * 3 + [1] * 3
         for entry in entries:
@@ -54,6 +54,6 @@ def test_galleries_name_training_pictures(hma_run: Path) -> None:
             assert all(int(train.labels[read.id]) == read.label for read in entry.read)
             held = memory.ids[:, 0] if source == "real" else trained.head.support.ids
             assert {read.id for read in entry.read} <= set(held.tolist())
-    with trained.parts.method.inference("alone"):
+    with trained.method.inference("alone"):
         best = trained.head.attention(examples.features)["real"].of("real").mean(0).argmax(1)
     assert [entry.read[0].id for entry in found["real"]] == memory.ids[best, 0].tolist()

@@ -9,17 +9,23 @@ from torch import Tensor
 from analysis.attention.rollout import block_attention, rollout
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import ModelConfig, TokensConfig, TokenType
+from hma_ft.config.schema import ModelConfig, PeftConfig, TokensConfig, TokenType
 from hma_ft.errors import UserError
 
 SIZE = 16
 MICRO = {"patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2}
 
 
-def backbone(tokens: TokenType = TokenType.none, name: str = "vit_tiny_patch16_224", **options: Any) -> Backbone:
+def backbone(
+    tokens: TokenType = TokenType.none,
+    name: str = "vit_tiny_patch16_224",
+    peft: PeftConfig | None = None,
+    **options: Any,
+) -> Backbone:
     torch.manual_seed(0)
     config = ModelConfig(name=name, pretrained=False, image_size=SIZE, options=MICRO | options)
-    built = create_backbone(config, image_size=SIZE, tokens=TokensConfig(type=tokens, number=2)).double().eval()
+    tokens_config = TokensConfig(type=tokens, number=2)
+    built = create_backbone(config, image_size=SIZE, tokens=tokens_config, peft=peft).double().eval()
     with torch.no_grad():  # so that attention isn't even
         for block in built.vit.blocks:
             block.attn.qkv.weight.normal_(std=0.5)
@@ -58,6 +64,12 @@ def dense(weights: list[Tensor], image: int, pooled: list[int], kept: int) -> li
     return reached
 
 
+def prompts(*, deep: bool) -> PeftConfig:
+    """Three of them."""
+    options = {"deep": deep, "number": 3, "dropout": 0.0}
+    return PeftConfig("vpt", "hma_ft.peft.prompts.add_prompts", options=options)
+
+
 @pytest.mark.parametrize("qk_norm", [False, True])
 def test_weights_are_those_of_timm(qk_norm: bool) -> None:
     model = backbone(qk_norm=qk_norm)
@@ -74,6 +86,10 @@ def test_weights_are_those_of_timm(qk_norm: bool) -> None:
         (TokenType.standard, {}, [0], 17, 1),
         (TokenType.none, {"global_pool": "avg", "class_token": False, "fc_norm": False}, list(range(16)), 0, 0),
         (TokenType.none, {"reg_tokens": 2}, [0], 0, 3),
+        (TokenType.none, {"peft": prompts(deep=False)}, [0], 0, 1),
+        (TokenType.none, {"peft": prompts(deep=True)}, [0], 17, 1),
+        (TokenType.standard, {"peft": prompts(deep=True)}, [0], 17, 1),
+        (TokenType.none, {"peft": PeftConfig("ssf", "hma_ft.peft.ssf.add_scale_shift")}, [0], 0, 1),
     ],
 )
 def test_rollout_is_the_sum_over_all_paths(

@@ -35,10 +35,10 @@ def test_the_test_set_image_by_image(hma_run: Path) -> None:
     }
     for mode in ("alone", "batch", "support"):
         assert sum(r.share for (m, _), r in readings.items() if m == mode) == pytest.approx(1.0, abs=1e-5)
-    seen = trained.parts.evaluator.features("test")
+    seen = trained.evaluator.features("test")
     memory, head = trained.head.real_memory, trained.head
     hits, mass, own, spread = [], [], [], []
-    with trained.parts.method.inference("alone"):
+    with trained.method.inference("alone"):
         for feature, label in zip(seen.features, seen.labels.tolist(), strict=True):
             weights = head.attention(feature[None])["real"].weights[:, 0]
             own.append(weights[:, 0].mean().item())

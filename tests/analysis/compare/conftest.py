@@ -49,6 +49,7 @@ def write_run(tmp_path: Path) -> WriteRun:
 
     `right` [N] bool: which test images are recognised, or their number, the first ones. `modes`: the same by inference
     mode. `settings`: dotted keys of the configuration; `data` and `env` replace entries of data.json and env.json.
+    `keys` int64 [N] name the test images.
     """
 
     def write(
@@ -62,12 +63,14 @@ def write_run(tmp_path: Path) -> WriteRun:
         modes: dict[str, int] | None = None,
         data: dict[str, Any] | None = None,
         env: dict[str, Any] | None = None,
+        keys: np.ndarray | None = None,
         state: str = "finished",
         folder: str = "runs",
     ) -> Path:
         config = Config(seed=seed)
         config.dataset.name, config.method.name = dataset, method
         config.method.target, trainable = METHODS[method]
+        config.method.reads = config.method.reads if trainable else []
         for key, value in (settings or {}).items():
             set_key(config, key, value)
         digest = fingerprint(config)
@@ -80,13 +83,15 @@ def write_run(tmp_path: Path) -> WriteRun:
             record.log_metrics(step, {"val/top1": val * (step + 1000) / 2000, "val/nll": 1.0})
         result: dict[str, Any] = {"inference": "alone", "best/step": 1000, "val/top1": val, "memory/peak_bytes": 2**30}
         result |= {"params/trainable": trainable, "params/total": 454_954, "time/train_s": 10.0 + seed}
-        result |= {"time/wall_s": 20.0 + seed, "time/images_per_s": 100.0}
+        result |= {"time/features_s": 100.0, "time/eval_s": 5.0, "time/from_nothing_s": 115.0 + seed}
+        result |= {"time/start_s": 3.0, "time/wall_s": 20.0 + seed, "time/images_per_s": 100.0}
         for mode, mask in {"": right, **(modes or {})}.items():
             suffix = f"_{mode}" if mode else ""
             mask = np.arange(IMAGES) < mask if isinstance(mask, int) else mask
             order = np.random.default_rng([seed, len(method)]).permutation(len(mask))  # as loaders may have it
             ids, labels, probabilities = (array[order] for array in answers(mask))
-            record.write_predictions(ids, labels, probabilities, CLASSES, name=f"predictions{suffix}.npz")
+            named = None if keys is None else keys[order]
+            record.write_predictions(ids, labels, probabilities, CLASSES, name=f"predictions{suffix}.npz", keys=named)
             result |= {f"test{suffix}/top1": float(mask.mean()), f"test{suffix}/ece": 0.1 + seed / 100}
             result |= {f"val{suffix}/top1": val, f"test{suffix}/nll": 1.0}
         record.write_result(result)

@@ -12,13 +12,14 @@ from PIL import Image
 from analysis.compare.__main__ import main
 from analysis.compare.comparison import Comparison, compare
 from analysis.compare.load import load_directories
-from analysis.compare.plots_accuracy import pareto_front
+from analysis.compare.plots_accuracy import pareto_figure, pareto_front
 from analysis.compare.plots_calibration import reliability
 from analysis.compare.plots_classes import confusion_shares
-from analysis.compare.plots_curves import common_steps
+from analysis.compare.plots_curves import common_steps, curves_figure
 from analysis.compare.plots_memory import REAL, SYNTHETIC, memory_grid
 from hma_ft.engine.metrics import evaluate_predictions
 from tests.analysis.compare.conftest import IMAGES, WriteRun
+from tests.tracking.test_figure_ticks import labels_of
 
 
 def comparison_of(folder: Path, *by: str) -> Comparison:
@@ -120,3 +121,49 @@ def test_confusion_shares_are_over_all_seeds(tmp_path: Path, write_run: WriteRun
 def test_curves_are_means_at_the_steps_that_all_runs_have() -> None:
     steps, values = common_steps([{1: 1.0, 10: 2.0, 20: 3.0}, {10: 4.0, 20: 5.0, 30: 6.0}])
     assert steps.tolist() == [10, 20] and values.tolist() == [[2.0, 3.0], [4.0, 5.0]]
+
+
+CLASSES_EASILY_TOLD = {"head": [*np.geomspace(1.1, 2e-3, 20)], "full": [*np.geomspace(1.1, 3e-8, 20)]}
+
+
+def test_learning_curves_over_many_decades_have_labels_that_can_be_read(tmp_path: Path, write_run: WriteRun) -> None:
+    """As of an MLP head on three classes that it tells apart: its training loss falls by seven decades."""
+    for method, losses in CLASSES_EASILY_TOLD.items():
+        directory = write_run(method, seed=0, right=39)
+        rows = [
+            {"step": 5000 * (i + 1), "time": "", "train/loss": loss, "val/top1": 1.0} for i, loss in enumerate(losses)
+        ]
+        (directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figure = curves_figure(comparison_of(tmp_path / "runs"), "digits")
+    assert figure is not None
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert len(labels_of(axes.xaxis)) >= 2 and len(labels_of(axes.yaxis)) >= 2
+    assert 4 <= len(labels_of(figure.axes[0].yaxis)) <= 7
+
+
+@pytest.mark.parametrize(
+    "costs", [(0, 1e-1, 80.0), (0, 1930, 85_000_000), (1930, 1_482_925, 1_482_954), (1_482_925, 1_482_954), (7, 7)]
+)
+def test_costs_of_any_range_have_labels_that_can_be_read(
+    tmp_path: Path, write_run: WriteRun, costs: tuple[float, ...]
+) -> None:
+    for method, cost in zip(("knn", "head", "full"), costs, strict=False):
+        directory = write_run(method, seed=0, right=20)
+        result = json.loads((directory / "result.json").read_text())
+        changed = {"params/trainable": cost, "time/from_nothing_s": cost}
+        (directory / "result.json").write_text(json.dumps(result | changed))
+    figure = pareto_figure(comparison_of(tmp_path / "runs"), "digits")
+    figure.canvas.draw()
+    assert len(figure.axes) == 2
+    for axes in figure.axes:
+        assert len(labels_of(axes.xaxis)) >= 2
+
+
+def test_costs_that_are_unknown_have_no_panel(tmp_path: Path, write_run: WriteRun) -> None:
+    directory = write_run("head", seed=0, right=20)
+    result = json.loads((directory / "result.json").read_text())
+    del result["time/from_nothing_s"]
+    (directory / "result.json").write_text(json.dumps(result))
+    (panel,) = pareto_figure(comparison_of(tmp_path / "runs"), "digits").axes
+    assert panel.get_xlabel() == "trainable parameters"

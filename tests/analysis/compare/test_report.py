@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 
 from analysis.compare.__main__ import main
+from analysis.compare.archive import write_archive
+from analysis.compare.load import load_directories
+from analysis.compare.select import Selection, find_sweep, select
+from hma_ft.launch.sweep import Trial, define_sweep
 from tests.analysis.compare.conftest import IMAGES, WriteRun
 
 
@@ -46,6 +50,39 @@ def test_summary_by_hand(runs: Path) -> None:
     assert row["bootstrap_low"] >= 30 / 40 and row["bootstrap_high"] <= 34 / 40
     row = rows(compare(runs), "cost")["full"]
     assert (row["trainable"], row["train_s"], row["wall_s"], row["peak_bytes"]) == (454_954, 11.0, 21.0, 2**30)
+    assert (row["from_nothing_s"], row["features_s"], row["eval_s"], row["start_s"]) == (116.0, 100.0, 5.0, 3.0)
+
+
+def as_before_costs_were_apart(directory: Path) -> None:
+    result = json.loads((directory / "result.json").read_text())
+    for key in ("features_s", "eval_s", "start_s", "from_nothing_s"):
+        del result[f"time/{key}"]
+    (directory / "result.json").write_text(json.dumps(result))
+
+
+def test_times_from_before_costs_were_apart_are_not_mixed_in(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("head", seed=0, right=10)
+    for seed in range(2):
+        directory = write_run("full", seed=seed, right=20)
+    as_before_costs_were_apart(directory)
+    table = compare(tmp_path / "runs")["tables"]["cost"]
+    cells = {line[1]: dict(zip(table["text"]["head"], line, strict=True)) for line in table["text"]["cells"]}
+    times = ("from nothing s", "features s", "training s", "evaluation s", "start s", "images/s")
+    assert [cells["full"][name] for name in times] == ["-"] * 6  # no mean of one seed of two
+    assert [cells["head"][name] for name in times] == ["115.0", "100.0", "10.0", "5.0", "3.0", "100"]
+    assert "2 of 3 runs" not in table["note"] and "1 of 3 runs were recorded before costs were apart" in table["note"]
+
+
+def test_a_record_from_before_costs_were_apart_has_no_times(write_run: WriteRun, tmp_path: Path) -> None:
+    """Of two runs one had filled the store; their ranking would be that of the order they ran in."""
+    for method in ("head", "full"):
+        as_before_costs_were_apart(write_run(method, seed=0, right=10))
+    found = compare(tmp_path / "runs")
+    assert found["tables"]["cost"]["text"]["head"] == [
+        *("data set", "group", "trainable", "all parameters", "peak MiB", "device"),
+    ]
+    assert rows(found, "cost")["full"]["train_s"] is None and rows(found, "cost")["full"]["wall_s"] is None
+    assert "2 of 2 runs were recorded before costs were apart" in found["tables"]["cost"]["note"]
 
 
 def test_pairs_by_hand(runs: Path) -> None:
@@ -53,15 +90,35 @@ def test_pairs_by_hand(runs: Path) -> None:
     row = rows(found, "paired")["full"]
     assert row["differences"] == pytest.approx({"0": 20 / 40, "1": 21 / 40, "2": 22 / 40})
     assert row["difference"] == pytest.approx(21 / 40) and row["sd"] == pytest.approx(1 / 40)
-    assert row["p_sign_flip"] == row["least_p"] == 0.25 and row["p_sign_flip_holm"] == row["least_p_holm"] == 0.5
+    assert row["p_sign_flip"] == row["least_p"] == 0.25 and row["p_sign_flip_holm"] == 0.5
     assert row["p_t"] == pytest.approx(2 * 0.000376, rel=0.01)  # t = 21 sqrt(3) with 2 degrees of freedom
-    assert row["verdict"] == "can't decide" and row["seeds_needed"] == 7  # 2 / 2^7 <= 0.05 / 2 < 2 / 2^6
     row = rows(found, "images")["full"]  # images 10 to 33 are recognised by full in more seeds, none by head
     assert (row["better"], row["worse"], row["images"]) == (24, 0, IMAGES)
     assert row["p_mcnemar"] == pytest.approx(2 * 0.5**24) and row["difference"] == pytest.approx(21 / 40)
-    (line,) = [text for text in found["statements"] if "can't decide" in text]
-    assert line.startswith("3 seeds can't decide: the least p of the sign-flip test is 0.25 (0.5 after Holm over 2")
-    assert "it takes 7 seeds" in line
+    row = rows(found, "verdict")["full"]
+    assert row["verdict"] == "underpowered (needs 7 seeds)"  # 2 / 2^7 <= 0.05 / 2 < 2 / 2^6
+    assert (row["seeds"], row["images"], row["images_apart"]) == (3, IMAGES, 24) and row["seeds_needed"] == 7
+    (line,) = [text for text in found["statements"] if "too few for a verdict" in text]
+    assert line.startswith("3 seeds are too few for a verdict: that all agree in sign happens by chance with p 0.25 ")
+    assert "(0.5 after Holm over 2 comparisons)" in line and "it takes 7 seeds" in line
+
+
+def test_verdict_by_hand(write_run: WriteRun, tmp_path: Path) -> None:
+    """Images 10 to 19 are gained in all eight seeds, image 20 in four: the differences are 10/40 and 11/40."""
+    for seed in range(8):
+        write_run("head", seed=seed, right=10)
+        write_run("full", seed=seed, right=20 + seed % 2)
+    row = rows(compare(tmp_path / "runs"), "verdict")["full"]
+    matrix = np.zeros((8, IMAGES))
+    matrix[:, 10:20], matrix[1::2, 20] = 1.0, 1.0
+    of_images, of_seeds = matrix.mean(axis=0), matrix.mean(axis=1)
+    rest = ((matrix - of_images - of_seeds[:, None] + matrix.mean()) ** 2).sum() / (7 * 39)
+    assert 40 * of_seeds.var(ddof=1) == pytest.approx(rest)  # so that no variance of seeds is left
+    se = (8 * of_images.var(ddof=1) / (8 * IMAGES)) ** 0.5
+    half = 2.0226909200367604 * se  # t of 97.5 % with 39 degrees of freedom
+    assert row["difference"] == pytest.approx(10.5 / 40) and row["se"] == pytest.approx(se, rel=1e-6)
+    assert (row["low"], row["high"]) == pytest.approx((10.5 / 40 - half, 10.5 / 40 + half), rel=1e-6)
+    assert row["verdict"] == "better" and row["p"] == row["p_holm"] < 0.001
 
 
 def test_six_seeds_can_decide_and_five_can_not(write_run: WriteRun, tmp_path: Path) -> None:
@@ -69,20 +126,77 @@ def test_six_seeds_can_decide_and_five_can_not(write_run: WriteRun, tmp_path: Pa
         write_run("head", seed=seed, right=10)
         write_run("full", seed=seed, right=20 + seed)
     found = compare(tmp_path / "runs")
-    row = rows(found, "paired")["full"]
-    assert row["p_sign_flip"] == 2 / 64 and row["verdict"] == "better" and not found["statements"]
+    assert rows(found, "paired")["full"]["p_sign_flip"] == 2 / 64
+    assert rows(found, "verdict")["full"]["verdict"] == "better" and not found["statements"]
     fewer = compare(tmp_path / "runs", "--where", "seed=0,1,2,3,4")
-    assert rows(fewer, "paired")["full"]["verdict"] == "can't decide"
+    assert rows(fewer, "verdict")["full"]["verdict"] == "underpowered (needs 6 seeds)"
+
+
+def test_seeds_that_agree_on_a_few_images_show_nothing(write_run: WriteRun, tmp_path: Path) -> None:
+    """What eight seeds agree on may be five images' doing; of them more are needed, and no seeds."""
+    for seed in range(8):
+        write_run("head", seed=seed, right=10)
+        write_run("full", seed=seed, right=15)
+        write_run("hma", seed=seed, right=17 - 8 * (seed % 2))
+    found = compare(tmp_path / "runs", "--method", "head", "full")
+    assert rows(found, "paired")["full"]["p_sign_flip"] == pytest.approx(2 / 256)
+    assert rows(found, "verdict")["full"]["verdict"] == "underpowered (needs 48 test images)"  # 6 / 5 of 40
+    assert any("differ on 5 of 40 test images" in line for line in found["statements"])
+    found = compare(tmp_path / "runs", "--method", "head", "hma")
+    assert rows(found, "verdict")["hma"]["verdict"] == "not significant"
+
+
+def test_more_seeds_are_not_asked_for_where_images_decide(write_run: WriteRun, tmp_path: Path) -> None:
+    """In all seeds alike 16 images are gained and 7 lost."""
+    lost, gained = np.arange(IMAGES) < 20, np.arange(IMAGES) < 36
+    for seed in range(8):
+        write_run("head", seed=seed, right=lost)
+        write_run("full", seed=seed, right=gained & (np.arange(IMAGES) >= 7))
+    table = compare(tmp_path / "runs")["tables"]["verdict"]
+    (row,) = table["rows"]
+    assert (row["verdict"], row["seeds_needed"]) == ("not significant", None) and row["images_needed"] > IMAGES
+    cells = dict(zip(table["text"]["head"], table["text"]["cells"][0], strict=True))
+    assert cells["seeds needed"] == "more images" and cells["images needed"] == f"{row['images_needed']}"
+
+
+def test_without_predictions_the_verdict_is_over_seeds_and_says_so(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in range(6):
+        write_run("head", seed=seed, right=10)
+        (write_run("full", seed=seed, right=20) / "predictions.npz").unlink()
+    found = compare(tmp_path / "runs")
+    row = rows(found, "verdict")["full"]
+    assert (row["verdict"], row["basis"], row["p"]) == ("better (seeds only)", "seeds only", 2 / 64)
+    assert any("verdicts over seeds only" in line and "full on digits" in line for line in found["statements"])
+
+
+def test_calibration_is_no_mean_over_images(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in range(6):
+        write_run("head", seed=seed, right=10)
+        write_run("full", seed=seed, right=20)
+    found = compare(tmp_path / "runs", "--metric", "ece")
+    assert rows(found, "verdict")["full"]["verdict"] == "not significant (seeds only)"
+    assert "ECE is no mean over images: its verdicts are over seeds only" in found["statements"]
+
+
+def test_test_images_drawn_by_the_seed_are_images_of_that_seed(write_run: WriteRun, tmp_path: Path) -> None:
+    """Their places in the split agree, and mean other images."""
+    for seed in range(6):
+        drawn = {"settings": {"dataset.split_seed": seed}, "data": {"test_digest": f"drawn-{seed}"}}
+        write_run("head", seed=seed, right=10, **drawn)
+        write_run("full", seed=seed, right=20 + seed % 3, **drawn)
+    found = compare(tmp_path / "runs")
+    row = rows(found, "verdict")["full"]
+    assert (row["basis"], row["images"]) == ("seeds, each with images of its own", 6 * IMAGES)
+    assert row["verdict"] == "better" and "images" not in found["tables"]
 
 
 def test_worse_is_said_of_figures_that_should_be_low(write_run: WriteRun, tmp_path: Path) -> None:
     for seed in range(6):
         write_run("head", seed=seed, right=10)
         write_run("full", seed=seed, right=20)
-    for directory in (tmp_path / "runs" / "digits").glob("full-*"):
-        result = json.loads((directory / "result.json").read_text())
-        (directory / "result.json").write_text(json.dumps(result | {"test/nll": 2.0 + result["time/train_s"] / 100}))
-    assert rows(compare(tmp_path / "runs", "--metric", "nll"), "paired")["full"]["verdict"] == "worse"
+    row = rows(compare(tmp_path / "runs", "--metric", "nll", "--baseline", "full"), "verdict")["head"]
+    # of ten images, whose class has a probability of 0.1 instead of 0.7
+    assert row["verdict"] == "worse" and row["difference"] == pytest.approx(np.log(7) * 10 / 40, rel=1e-6)
 
 
 def test_seeds_without_a_partner_are_left_out_of_pairs(write_run: WriteRun, tmp_path: Path) -> None:
@@ -95,6 +209,7 @@ def test_seeds_without_a_partner_are_left_out_of_pairs(write_run: WriteRun, tmp_
     assert row["differences"] == pytest.approx({"1": 0.25, "2": 0.25})
     assert any("the seeds on digits differ" in line for line in found["statements"])
     assert rows(found, "images")["full"]["better"] == 11  # images 11 to 21, of seeds 1 and 2 alone
+    assert rows(found, "verdict")["full"]["seeds"] == 2
 
 
 def test_predictions_of_other_images_are_not_paired(write_run: WriteRun, tmp_path: Path) -> None:
@@ -132,6 +247,21 @@ def test_over_data_sets(write_run: WriteRun, tmp_path: Path) -> None:
     holm = [row["p_mcnemar_holm"] for row in found["tables"]["images"]["rows"]]
     # over the whole table: knn's 20:0 comes first, times 3; the others' 10:0 times 2
     assert sorted(holm) == pytest.approx([3 * 2 * 0.5**20, 2 * 2 * 0.5**10, 2 * 2 * 0.5**10])
+
+
+def test_images_that_some_seeds_share_are_known_by_their_keys(write_run: WriteRun, tmp_path: Path) -> None:
+    """Each seed tests on 40 images of a pool of 75, five after those of the seed before; in the archive too."""
+    for seed in range(8):
+        drawn = {"settings": {"dataset.split_seed": seed}, "data": {"test_digest": f"drawn-{seed}"}}
+        for method, right in (("head", 10), ("full", 25)):
+            directory = write_run(method, seed=seed, right=right, keys=5 * seed + np.arange(IMAGES), **drawn)
+    keys = [json.loads(path.read_text())["fingerprint"][:12] for path in directory.parent.glob("*/status.json")]
+    define_sweep(str(tmp_path / "runs"), "drawn", [Trial(key, key, key) for key in keys]).save()
+    records = load_directories([tmp_path / "runs"])
+    write_archive(select(records, Selection("drawn"))[0], find_sweep(records, "drawn"), tmp_path / "archive")
+    (row,) = compare(tmp_path / "runs")["tables"]["verdict"]["rows"]
+    assert (row["basis"], row["images"], row["images_per_seed"]) == ("seeds and images", 75, IMAGES)
+    assert row == compare(tmp_path / "archive")["tables"]["verdict"]["rows"][0]
 
 
 def test_csv_has_the_raw_rows(runs: Path) -> None:

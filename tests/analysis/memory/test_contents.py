@@ -18,8 +18,8 @@ BATCH = 16
 def test_the_queue_holds_the_last_steps(hma_run: Path) -> None:
     trained = open_run(str(hma_run), device="cpu")
     real, support, synthetic = contents(trained)
-    train = trained.parts.splits.train
-    assert isinstance(trained.parts.evaluator, Evaluator)
+    train = trained.splits.train
+    assert isinstance(trained.evaluator, Evaluator)
     written = [
         (step + 1, sample) for step in range(12) for _, sample in step_batch(len(train), BATCH, seed=0, step=step)
     ]

@@ -1,10 +1,8 @@
 """`task=predict` with pictures added to the memory and samples taken out."""
 
 import csv
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,23 +16,23 @@ from hma_ft.config.checks import check
 from hma_ft.config.fingerprint import fingerprint
 from hma_ft.config.schema import Config, Task
 from hma_ft.data.decode import decode
+from hma_ft.data.image_files import LeftOut
 from hma_ft.data.sources.base import FileSamples
 from hma_ft.errors import UserError
-from hma_ft.tasks.predict_memory import named_samples
+from hma_ft.tasks.predict_memory import _class_folders, named_samples
+from tests import processes
 from tests.analysis.conftest import Train
 
 Predict = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def predict(repository: Path, tmp_path: Path) -> Predict:
+def predict(tmp_path: Path) -> Predict:
     """`predict(run, ...)` classifies tmp_path/input into tmp_path/out.csv."""
 
     def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         places = [f"run={directory}", f"input={tmp_path / 'input'}", f"output={tmp_path / 'out.csv'}"]
-        command = [sys.executable, str(repository / "run.py"), "task=predict", *places, *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return processes.run(processes.RUN_PY, "task=predict", *places, *arguments, folder=tmp_path)
 
     return run
 
@@ -57,8 +55,8 @@ def probabilities(folder: Path) -> list[float]:
 
 
 def features(trained: Trained, folder: Path) -> Tensor:
-    images = [trained.parts.eval_transform(decode(path)) for path in sorted(folder.glob("*.png"))]
-    return trained.parts.evaluator.features_of(torch.stack(images))
+    images = [trained.transform(decode(path)) for path in sorted(folder.glob("*.png"))]
+    return trained.predictor.features_of(torch.stack(images))
 
 
 @pytest.mark.slow
@@ -140,11 +138,39 @@ def test_names_and_ids_of_samples(tmp_path: Path) -> None:
     samples = FileSamples(files, [0, 0, 1], ["a", "b"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_text("2.jpg  # by name\nb/1.jpg\n0\n0\n")
-    assert named_samples(listing, samples).tolist() == [0, 1, 2]
+    assert named_samples(listing, count=3, train=lambda: samples).tolist() == [0, 1, 2]
     for line, problem in (("1.jpg", "names several"), ("9.jpg", "is no sample"), ("3", "is no sample")):
         listing.write_text(f"\n{line}\n")
         with pytest.raises(UserError, match=f"line 2: {line} {problem}"):
-            named_samples(listing, samples)
+            named_samples(listing, count=3, train=lambda: samples)
+
+
+def test_names_with_a_hash_and_names_that_are_no_utf8(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a #1.jpg", "b.jpg", "#c.jpg", "caf\udce9.jpg")]
+    samples = FileSamples(paths, [0, 1, 0, 1], ["x", "y"], tmp_path)
+    listing = tmp_path / "remove.txt"
+    listing.write_bytes(b"a #1.jpg\n# a comment\nb.jpg  # another\n#c.jpg\ncaf\xe9.jpg\n")
+    assert named_samples(listing, count=4, train=lambda: samples).tolist() == [0, 1, 2, 3]
+
+
+def test_class_folders_of_a_memory_are_read_as_those_of_a_data_set(tmp_path: Path) -> None:
+    """Linked, deeper, accents written in two ways; hidden and system folders are no classes."""
+    for file in ("cafe\u0301/1.pgm", "dog/deep/2.png", "elsewhere/3.png", "__MACOSX/dog/4.png", ".git/5.png"):
+        (tmp_path / "memory" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / "memory" / file)
+    (tmp_path / "memory" / "elsewhere").rename(tmp_path / "elsewhere")
+    (tmp_path / "memory" / "dog" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "memory" / "dog" / "notes.txt").touch()
+    left_out = LeftOut()
+    found = _class_folders(tmp_path / "memory", ["caf\xe9", "dog"], left_out)
+    assert [(label, [path.name for path in paths]) for label, paths in found] == [
+        (0, ["1.pgm"]),
+        (1, ["2.png", "3.png"]),
+    ]
+    assert left_out.suffixes == {".txt": 1} and set(left_out.system) == {"__MACOSX", ".git"}
+    (tmp_path / "memory" / "stray.png").touch()
+    with pytest.raises(UserError, match=r"stray\.png lies in no class folder"):
+        _class_folders(tmp_path / "memory", ["caf\xe9", "dog"], LeftOut())
 
 
 def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
@@ -152,7 +178,10 @@ def test_the_keys_are_checked_and_count_for_no_run(tmp_path: Path) -> None:
     assert fingerprint(config) == fingerprint(Config(memory="somewhere", memory_remove="else"))
     config.memory, config.memory_remove = str(tmp_path / "nowhere"), str(tmp_path / "nothing.txt")
     problems = "\n".join(check(config))
-    assert "nowhere is no folder" in problems and "nothing.txt does not exist" in problems
-    assert "is read by task=predict only" in problems
+    for setting in ("memory", "memory_remove"):
+        assert f"{setting}={getattr(config, setting)} is not read by task=train" in problems
+    config.task = Task.predict
+    problems = "\n".join(check(config))
+    assert "nowhere is not a directory" in problems and "nothing.txt does not exist" in problems
     config = Config(task=Task.predict, memory=str(tmp_path), run=str(tmp_path), input=str(tmp_path))
     assert not [problem for problem in check(config) if problem.startswith("memory")]

@@ -1,0 +1,1 @@
+"""The methods that conf/method offers, as tables."""

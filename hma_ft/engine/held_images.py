@@ -1,0 +1,39 @@
+"""Which training images the memories of a method hold, and how they are recognised without their data set."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hma_ft.data.sources.base import Samples
+from hma_ft.hma.real_memory import NO_ID
+from hma_ft.methods.base import Method
+
+HELD_IMAGES = "held_images"  # key of a checkpoint
+
+
+class HeldImages(NamedTuple):
+    """Training images whose features a memory holds."""
+
+    ids: Tensor  # int64 [M], places in the train split, sorted
+    digests: Tensor  # uint8 [M, 16], of the images as they are stored: the files' bytes, or an array's pixels
+
+    def by_digest(self) -> dict[str, int]:
+        """Ids by digest, 32 hexadecimal digits; of equal images the first."""
+        texts = [bytes(row).hex() for row in self.digests.numpy()]
+        return dict(zip(reversed(texts), reversed(self.ids.tolist()), strict=True))
+
+
+def held_images(method: Method, train: Samples) -> HeldImages:
+    """Return the training images that some inference mode reads, once all modes were prepared.
+
+    Digests are asked of the data set only where there is such an image.
+    """
+    memories = [memory for mode in method.inference_modes() for memory in method.memories(mode).values()]
+    ids = torch.cat([torch.empty(0, dtype=torch.int64), *(memory.ids.flatten().cpu() for memory in memories)]).unique()
+    ids = ids[ids != NO_ID]
+    if len(ids) == 0:
+        return HeldImages(ids, torch.empty(0, 0, dtype=torch.uint8))
+    digests = train.raw_digests()
+    content = bytearray.fromhex("".join(digests[index] for index in ids.tolist()))
+    return HeldImages(ids, torch.frombuffer(content, dtype=torch.uint8).view(len(ids), -1))

@@ -1,0 +1,193 @@
+"""README's figures and verdicts are those of the study's pages, each held to its section, table, row and column."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+FIGURE = re.compile(r"(?<![\w.])[+-]?\d+\.\d\d(?![\d.])")
+Rows = dict[str, dict[str, str]]  # by group: cells by column
+Pages = dict[str, dict[str, Rows]]  # by section and table
+
+
+class Cell(NamedTuple):
+    """A place in the study's pages."""
+
+    section: str
+    group: str
+    column: str = "top-1 %"
+    table: str = "Test top-1"
+
+
+def difference(section: str, group: str, baseline: str = "head", column: str = "difference, points") -> Cell:
+    """Of a group to the baseline."""
+    return Cell(section, group, column, f"Against {baseline}: difference in test top-1")
+
+
+TEXTURES = "Is memory worth it on textures?"
+FEW, DAMAGED = "With {} training pictures a class?", "On test pictures damaged by {}?"
+LATER, NEIGHBOURS = "For classes that came later?", "Does it pay to ask neighbours, of classes that came later?"
+NOISE, NOISE_CONTROL = "With wrong labels?", "With wrong labels, against the control?"
+FLOWERS, FLOWERS_CONTROL = "On flowers?", "On flowers, against the control?"
+TOKENS, FINETUNE = "Is it worth training tokens inside the backbone?", "Is it worth training the backbone?"
+WHOLE, CIFAR = "Is memory worth it where the whole backbone trains?", "On small photographs?"
+
+# Sentences with a place for each figure, and where it comes from.
+CLAIMS: list[tuple[str, list[Cell]]] = [
+    (
+        "a class has ten or twenty training pictures ({}, {} points; five: {}, {})",
+        [
+            *(difference(FEW.format(number), "head_knn") for number in (10, 20, 5)),
+            difference(FEW.format(5), "head_knn", column="verdict"),
+        ],
+    ),
+    (
+        "test pictures are damaged (noise {}, blur {}, JPEG {}; contrast {}, {})",
+        [
+            *(difference(DAMAGED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg", "contrast")),
+            difference(DAMAGED.format("contrast"), "head_knn", column="verdict"),
+        ],
+    ),
+    ("and only a bank holds them ({})", [difference(NEIGHBOURS, "head_knn")]),
+    ("`hma_head` reaches {}, no more than `head` ({})", [Cell(LATER, "hma_head"), Cell(LATER, "head")]),
+    (
+        "`head` {}, `hma_head` {}, `head_knn` {}, `mlp_head` {}, `hma_head_label` {}, `knn` {}; the last four are",
+        [Cell(NOISE, name) for name in ("head", "hma_head", "head_knn", "mlp_head", "hma_head_label", "knn")],
+    ),
+    (
+        "`head` {}, `hma_head` {}, `mlp_head` {}, `knn` {}: the memory head is better than the linear one and worse",
+        [Cell(FLOWERS, name) for name in ("head", "hma_head", "mlp_head", "knn")],
+    ),
+    (
+        "`head_cls` {}, as `head`, and `tokens_standard` {}, {}.",
+        [
+            Cell(TOKENS, "head_cls"),
+            Cell(TOKENS, "tokens_standard"),
+            difference(TOKENS, "tokens_standard", column="verdict"),
+        ],
+    ),
+    ("`full` {}, `hma` {}; neither differs significantly", [Cell(FINETUNE, "full"), Cell(FINETUNE, "hma")]),
+    (
+        "`head` {}, `mlp_head` {}, `knn` {}, `hma_head` {}, no significant difference",
+        [Cell(CIFAR, name) for name in ("head", "mlp_head", "knn", "hma_head")],
+    ),
+]
+# What the sentences say without a figure.
+VERDICTS: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("better", "head", [(FEW.format(number), "head_knn") for number in (10, 20)]),
+    ("better", "head", [(DAMAGED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")]),
+    ("better", "head", [(NEIGHBOURS, "head_knn"), (FLOWERS, "hma_head")]),
+    ("better", "head", [(NOISE, name) for name in ("head_knn", "mlp_head", "hma_head_label", "knn")]),
+    ("worse", "mlp_head", [(FLOWERS_CONTROL, "hma_head")]),
+    ("not significant", "head", [(LATER, "hma_head"), (TOKENS, "head_cls"), (FINETUNE, "full"), (FINETUNE, "hma")]),
+    ("not significant", "head", [(CIFAR, name) for name in ("mlp_head", "knn", "hma_head")]),
+    ("not significant", "full", [(WHOLE, "hma")]),
+]
+# Columns of README's table.
+COLUMNS = {
+    "seeds": Cell(TEXTURES, "", "seeds"),
+    "test top-1 %": Cell(TEXTURES, ""),
+    "sd": Cell(TEXTURES, "", "sd"),
+    "95 % (t)": Cell(TEXTURES, "", "95 % (t)"),
+    "trainable parameters": Cell(TEXTURES, "", "trainable", "Cost"),
+}
+
+
+def read_pages(repository: Path) -> Pages:
+    """All tables of the study."""
+    pages: Pages = {}
+    for path in (repository / "docs").glob("STUDY*.md"):
+        for section in path.read_text().split("\n## ")[1:]:
+            title, _, text = section.partition("\n")
+            parts = re.split(r"^\*\*(.+)\*\*$", text, flags=re.MULTILINE)
+            tables = zip(parts[1::2], parts[2::2], strict=True)
+            pages[title] = {name: {row["group"]: row for row in rows(text) if "group" in row} for name, text in tables}
+    return pages
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """The first table of a Markdown text; of columns with one title the first counts."""
+    lines = re.findall(r"^\|(.*)\|$", text, flags=re.MULTILINE)
+    if not lines:
+        return []
+    head, _, *body = ([cell.strip() for cell in line.split("|")] for line in lines)
+    return [dict(reversed(list(zip(head, line, strict=True)))) for line in body]
+
+
+def look_up(pages: Pages, cell: Cell) -> str:
+    return pages[cell.section][cell.table][cell.group][cell.column]
+
+
+def introduction(readme: str) -> str:
+    """The part that tells what was found."""
+    return readme.split("\n## Use\n")[0]
+
+
+def problems(readme: str, pages: Pages) -> list[str]:
+    """What README says otherwise than the pages, and figures that nothing holds to them."""
+    text = introduction(readme)
+    table = rows(text)
+    found = [problem for row in table for problem in _row_problems(row, pages)]
+    if {row["method"].split("`")[1] for row in table} != set(pages[TEXTURES]["Test top-1"]):
+        found.append("the table's methods are not the study's")
+    prose = " ".join(re.sub(r"^\|.*\|$", "", text, flags=re.MULTILINE).split())
+    for sentence, cells in CLAIMS:
+        expected = sentence.format(*(look_up(pages, cell) for cell in cells))
+        if expected not in prose:
+            found.append(f"not said: {expected}")
+        prose = prose.replace(expected, "")
+    return found + [f"held to nothing: {figure}" for figure in FIGURE.findall(prose)]
+
+
+def _row_problems(row: dict[str, str], pages: Pages) -> list[str]:
+    group = row["method"].split("`")[1]
+    expected = {name: look_up(pages, cell._replace(group=group)) for name, cell in COLUMNS.items()}
+    if expected["sd"] == "0.00":
+        expected["95 % (t)"] = ""  # without width
+    expected["against `head`"] = ""
+    if group != "head":
+        cells = (difference(TEXTURES, group, column=column) for column in ("difference, points", "95 %", "verdict"))
+        expected["against `head`"] = "{} ({}): {}".format(*(look_up(pages, cell) for cell in cells))
+    return [f"{group}, {name}: {row[name]} is not {text}" for name, text in expected.items() if row[name] != text]
+
+
+@pytest.fixture(scope="module")
+def pages(repository: Path) -> Pages:
+    return read_pages(repository)
+
+
+@pytest.fixture(scope="module")
+def readme(repository: Path) -> str:
+    return (repository / "README.md").read_text()
+
+
+def test_every_figure_is_that_of_its_row_and_column(readme: str, pages: Pages) -> None:
+    assert len(FIGURE.findall(introduction(readme))) > 40
+    assert problems(readme, pages) == []
+
+
+@pytest.mark.parametrize(("verdict", "baseline", "compared"), VERDICTS)
+def test_what_is_said_of_differences_is_their_verdict(
+    verdict: str, baseline: str, compared: Sequence[tuple[str, str]], pages: Pages
+) -> None:
+    cells = [difference(section, group, baseline, "verdict") for section, group in compared]
+    assert {cell.section: look_up(pages, cell) for cell in cells} == {cell.section: verdict for cell in cells}
+
+
+def test_two_figures_that_change_places_are_noticed(readme: str, pages: Pages) -> None:
+    """Each figure with the next one that differs, wherever they stand."""
+    places = list(FIGURE.finditer(introduction(readme)))
+    for first, second in itertools.pairwise(places):
+        if first[0] != second[0]:
+            middle = readme[first.end() : second.start()]
+            swapped = readme[: first.start()] + second[0] + middle + first[0] + readme[second.end() :]
+            assert problems(swapped, pages), f"{first[0]} and {second[0]}"
+
+
+def test_a_verdict_or_a_method_that_changes_is_noticed(readme: str, pages: Pages) -> None:
+    assert problems(readme.replace("not significant", "better", 1), pages)
+    assert problems(readme.replace("| `mlp_head`", "| `knn`", 1), pages)
+    assert problems(readme.replace("`hma_head` 68.41", "`hma_head` 68.41, 0.55 more", 1), pages)
