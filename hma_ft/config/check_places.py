@@ -58,7 +58,7 @@ def _written(config: Config) -> Iterator[str]:
     for name, folder in folders.items():
         reason = folder_refusal(Path(folder))
         if reason:
-            yield f"{name}={folder} can't be written ({reason}): give another directory"
+            yield f"{name}={folder} can't be written ({reason}): make room or give another directory"
     if config.task is Task.export and config.output is None and config.run is not None:
         reason = folder_refusal(Path(config.run) / "export")
         if reason:
