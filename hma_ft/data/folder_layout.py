@@ -39,8 +39,13 @@ def recognise(root: Path, left_out: LeftOut) -> Layout:
     others = [child for child in children if not any(child in found for found in named.values())]
     if not children:
         return Layout(problems=[_no_folders(root)])
-    if not splits or _are_classes(splits, others):
+    if not splits:
         return _classes_alone(root, children)
+    if _are_classes(splits, others):
+        layout = _classes_alone(root, children)
+        doubtful = _listed([folder for found in splits.values() for folder in found])
+        layout.notes.append(f"taken for a class, since images lie directly in it: {doubtful} in {printable(root)}")
+        return layout
     folders_in(root, left_out)  # counts what is hidden beside the splits; class folders are counted when they are read
     return _with_splits(root, splits, others)
 
@@ -106,7 +111,7 @@ def _wrong_depth(folder: Path, splits: dict[str, Path]) -> str | None:
 def _no_folders(folder: Path) -> str:
     images = counted(len(files_in(folder)), "image")
     if files_in(folder):
-        return f"{printable(folder)} holds {images} but no class folders: put them into CLASS/, or take it away"
+        return f"{printable(folder)} holds {images} but no class folders: put them into CLASS/, or move it away"
     return f"{printable(folder)} holds no folders: each class needs one with its images"
 
 

@@ -89,6 +89,9 @@ def test_a_class_that_is_called_like_a_split(tmp_path: Path) -> None:
     fill(tmp_path / "b", "control", "test")
     assert load_splits(configured(tmp_path / "a")).class_names == ["bus", "car", "train"]
     assert load_splits(configured(tmp_path / "b")).class_names == ["control", "test"]
+    assert scanned(tmp_path / "b").notes == [
+        f"taken for a class, since images lie directly in it: test in {tmp_path}/b"
+    ]
 
 
 def test_class_names_are_composed_and_paths_stay(tmp_path: Path) -> None:
@@ -197,7 +200,7 @@ def single_images(root: Path) -> None:
         ),
         (wrapped_splits, "{root} holds only the folder a, in which b holds train: give dataset.root={root}/a/b"),
         (wrapped_classes, "{root} holds only the folder outer, which holds cat, dog: give dataset.root={root}/outer"),
-        (empty_class, "{root}/train: class horse has no training images: add some, or take the folder away"),
+        (empty_class, "{root}/train: class horse has no training images: add some, or move the folder away"),
         (one_class, "train has one class only, cat: a classifier needs two"),
         (one_class_of_train, "train has one class only, cat: a classifier needs two"),
         (
@@ -212,8 +215,8 @@ def single_images(root: Path) -> None:
         ),
         (no_train, "{root} holds test but no train: move cat, dog into {root}/train"),
         (only_test, "{root} holds test but no train: add {root}/train/CLASS/ with images"),
-        (flat_test, "{root}/test holds 10 images but no class folders: put them into CLASS/, or take it away"),
-        (flat, "{root} holds 3 images but no class folders: put them into CLASS/, or take it away"),
+        (flat_test, "{root}/test holds 10 images but no class folders: put them into CLASS/, or move it away"),
+        (flat, "{root} holds 3 images but no class folders: put them into CLASS/, or move it away"),
         (
             single_images,
             "val can't be drawn from train, where no class has two images left: add images, or give the data set a "

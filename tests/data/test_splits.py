@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from hma_ft.config.schema import DatasetConfig
-from hma_ft.data.splits import load_splits, stratified
+from hma_ft.data.draws import stratified
+from hma_ft.data.sources.base import ArraySamples, Samples, Source
+from hma_ft.data.splits import load_splits
+from hma_ft.errors import UserError
 
 DIGITS = DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")
 
@@ -46,6 +49,27 @@ def test_the_same_in_another_process(repository: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(load_splits(DIGITS).description)
+
+
+class Made(Source):
+    """Four grey images; options.labels says of which classes."""
+
+    def splits(self) -> dict[str, Samples]:
+        labels = torch.tensor(self.options["labels"])
+        images = torch.arange(4 * 3 * 64).view(4, 3, 8, 8).to(torch.uint8)
+        return {split: ArraySamples(images, labels, ["cat", "dog", "owl"]) for split in ("train", "test")}
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        ([1, 1, 1, 1], "train has one class only, dog: a classifier needs two"),
+        ([0, 0, 1, 1], "train has no images of owl: add some, or take the class out"),
+    ],
+)
+def test_every_source_needs_two_classes_and_images_of_each(labels: list[int], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        load_splits(DatasetConfig(target=f"{__name__}.Made", options={"labels": labels}))
 
 
 def test_digests_tell_splits_apart() -> None:

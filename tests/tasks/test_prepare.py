@@ -179,7 +179,7 @@ def test_every_reason_not_to_train_is_a_line(prepared: Prepare, tmp_path: Path) 
     assert done.code == 2
     reasons = done.found["reasons"]
     assert reasons[:2] == [
-        f"{root}/train: class owl has no training images: add some, or take the folder away",
+        f"{root}/train: class owl has no training images: add some, or move the folder away",
         f"{root}/test: test has classes that train lacks: cat (train has Cat: rename one)",
     ]
     assert "val can't be drawn from train, where no class has two images left" in reasons[2]

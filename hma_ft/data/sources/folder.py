@@ -8,6 +8,8 @@ from hma_ft.data.image_plugins import missing_for_suffixes
 from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source
 from hma_ft.names import printable
 
+_NAMED = 6  # classes that a message lists
+
 
 class Folder(Source):
     """The classes are the folders of train, or of the root where it holds no split; images may lie deeper."""
@@ -57,18 +59,19 @@ def _problems(split: str, folder: Path, images: dict[str, list[Path]]) -> list[s
     empty = [name for name, paths in images.items() if not paths]
     if split != "train" or not empty:
         return []
-    which = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty)} have"
-    return [f"{printable(folder)}: {which} no training images: add some, or take the folder away"]
+    more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
+    which = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty[:_NAMED])}{more} have"
+    return [f"{printable(folder)}: {which} no training images: add some, or move the folder away"]
 
 
 def _deeper(found: dict[str, Path], images: dict[str, list[Path]]) -> list[str]:
     """A line if the folders that were taken for classes hold nothing but folders."""
     inner = sorted({printable(p.relative_to(found[n]).parts[0]) for n, paths in images.items() for p in paths})
-    if not inner or any(path.parent == found[name] for name, paths in images.items() for path in paths):
+    if len(inner) < 2 or any(path.parent == found[name] for name, paths in images.items() for path in paths):
         return []
     return [
-        f"every class ({', '.join(list(found)[:6])}) holds its images in folders of its own "
-        f"({', '.join(inner[:6])}): if those are the classes, dataset.root is one level too high"
+        f"every class ({', '.join(list(found)[:_NAMED])}) holds its images in folders of its own "
+        f"({', '.join(inner[:_NAMED])}): if those are the classes, dataset.root is one level too high"
     ]
 
 
