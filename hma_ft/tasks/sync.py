@@ -46,13 +46,16 @@ def sync(config: Config, given: frozenset[str] = frozenset()) -> int:
     return 1 if failed else 0
 
 
+ANSWER_SECONDS = 15  # a server that was just started takes seconds over its first answer, and no training waits for it
+
+
 class UnreachableError(UserError):
     """Every further run would wait for the same time limit."""
 
 
 def _require_answer(uri: str) -> None:
     try:
-        connect(uri)
+        connect(uri, seconds=ANSWER_SECONDS)
     except Exception as error:  # of MLflow, the network or the database
         raise UnreachableError(
             f"MLflow at {uri} does not answer ({short(error)}); start it, or set tracking.uri"

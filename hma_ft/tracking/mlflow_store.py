@@ -73,8 +73,8 @@ def database_file(uri: str) -> Path | None:
     return None if match is None or match[2].startswith(":memory:") else Path(unquote(match[2]))
 
 
-def connect(uri: str) -> "MlflowClient":
-    """A client that gives up soon. Raises whatever MLflow raises if the store cannot be used."""
+def connect(uri: str, seconds: int = PROBE_SECONDS) -> "MlflowClient":
+    """A client of a store that answered within `seconds`. Raises whatever MLflow raises if the store cannot be used."""
     # urllib3 repeats POST requests too: one that was slow, not lost, would make a second run or point
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault(_TIMEOUT, str(REQUEST_SECONDS))
@@ -87,13 +87,13 @@ def connect(uri: str) -> "MlflowClient":
     # processes that create the tables of one SQLite file at the same time corrupt it
     with waiting_lock(database.with_name(database.name + ".lock"), seconds=120) if database else nullcontext():
         client = MlflowClient(uri)
-        probe(client)
+        probe(client, seconds)
     return client
 
 
-def probe(client: "MlflowClient") -> None:
-    """Raises at once, or after PROBE_SECONDS, where no server answers."""
-    with request_timeout(PROBE_SECONDS):
+def probe(client: "MlflowClient", seconds: int = PROBE_SECONDS) -> None:
+    """Raises at once where a server refuses, or after `seconds` where it does not answer."""
+    with request_timeout(seconds):
         for _ in range(PROBES):
             try:
                 patiently(client.search_experiments, max_results=1)

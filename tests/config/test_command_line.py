@@ -58,7 +58,7 @@ def test_each_is_one_line(run_py: RunPy, arguments: list[str], expected: list[st
         (["method.target=os.path"], "method.target=os.path is not a subclass of hma_ft.methods.base.Method"),
         (["trainer.grad_accumulation=2"], "trainer.grad_accumulation=2 would narrow what an image of method=hma"),
         (["method=head", "method.reads=[]"], "method.reads=[]: method=head has parameters that train"),
-        (["method=knn", "method.class_token=true"], "method.reads=[]: method=knn has parameters that train"),
+        (["method=knn", "method.class_token=true"], "method.name=knn has no head that trains by steps"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -21,8 +21,9 @@ RunPy = Callable[..., subprocess.CompletedProcess[str]]
 def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
     run_py: RunPy, tiny: list[str], tmp_path: Path
 ) -> None:
-    settings = [*tiny, "method=head", "trainer.max_steps=10", "sweep.name=mixed"]
-    command = ["-m", *settings, "optimizer.lr=0.01,1e38", "hydra.launcher.jobs=2"]
+    settings = [*tiny, "method=head", "trainer.max_steps=10"]
+    sweep = ["-m", *settings, "sweep.name=mixed"]
+    command = [*sweep, "optimizer.lr=0.01,1e38", "hydra.launcher.jobs=2"]
     first = run_py(*command)
     assert first.returncode == 1, first.stderr
     assert "1 of 2 trials did not finish" in first.stderr
@@ -35,7 +36,7 @@ def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
     again = run_py(*command)
     assert again.returncode == 1
     assert again.stdout.splitlines()[0] == "1 finished, 1 queued"
-    good = run_py("-m", *settings, "optimizer.lr=0.01")
+    good = run_py(*sweep, "optimizer.lr=0.01")
     assert good.returncode == 0, good.stderr
     assert "nothing to launch" in good.stdout
     alone = run_py(*settings, "optimizer.lr=0.01")
@@ -77,10 +78,10 @@ def test_fail_fast_ends_the_others_with_their_checkpoints(run_py: RunPy, tiny: l
 
 
 def test_a_dry_run_tells_what_would_happen_and_changes_nothing(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    settings = [*tiny, "method=head", "trainer.max_steps=10", "sweep.name=dry"]
+    settings = [*tiny, "method=head", "trainer.max_steps=10"]
     assert run_py(*settings, "seed=1").returncode == 0
     before = set(tmp_path.rglob("*"))
-    done = run_py("-m", *settings, "seed=0,1", "sweep.dry_run=true")
+    done = run_py("-m", *settings, "seed=0,1", "sweep.name=dry", "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("seed=")]
     assert [(row[0], row[2]) for row in rows] == [("seed=0", "new"), ("seed=1", "finished")]
