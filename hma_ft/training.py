@@ -24,7 +24,7 @@ from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
-from hma_ft.methods.base import Method
+from hma_ft.methods.base import LabelledFeatures, Method
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -53,10 +53,10 @@ def train_and_test(
     )
     _prepare_for_device(parts.method, config.trainer)
     with progress or nullcontext():
-        if parts.method.learns_by_steps:
-            state = _train(config, accelerator, parts, directory, journal, stop)
-        else:
+        if parts.method.fits:
             state = _fit(parts, journal)
+        else:
+            state = _train(config, accelerator, parts, directory, journal, stop)
     best = [state.best_file]
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
@@ -118,12 +118,23 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     evaluator, state = parts.evaluator, TrainState()
     if journal.record is not None:
         journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
-    parts.method.fit(evaluator.features("train"), evaluator.features("val"))
+    train, later = _taught_and_later(parts)
+    parts.method.fit(train, evaluator.features("val"), later)
     metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
     return state
+
+
+def _taught_and_later(parts: Parts) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+    """Training features of the classes that are learned, and of those that come later, if any."""
+    train, taught = parts.evaluator.features("train"), parts.splits.taught
+    if taught is None:
+        return train, None
+    known = torch.zeros(len(train.labels), dtype=torch.bool)
+    known[taught] = True
+    return train.chosen(known), train.chosen(~known)
 
 
 def _evaluate_val(parts: Parts) -> Metrics:

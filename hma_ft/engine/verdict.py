@@ -26,6 +26,7 @@ def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: T
     result |= {
         "inference": method.inference_modes()[0],
         "best/step": state.best_step,
+        **{f"chosen/{name}": value for name, value in method.chosen.items()},
         "params/trainable": trainable,
         "params/total": total,
         **_times(state, journal),

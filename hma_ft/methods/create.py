@@ -19,4 +19,10 @@ def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *,
         ) from error
     if not (isinstance(method_class, type) and issubclass(method_class, Method)):
         raise UserError(f"method.target={config.target} is no hma_ft.methods.base.Method: derive it from that class")
-    return method_class(backbone, num_classes, config, soft_labels)
+    method = method_class(backbone, num_classes, config, soft_labels)
+    if method.fits and method.learns_by_steps:
+        raise UserError(
+            f"method={config.name} is fitted in one pass to the features of a frozen backbone, in which nothing "
+            "may train: set method.backbone=frozen, method.class_token=false, method.tokens.type=none"
+        )
+    return method

@@ -17,8 +17,7 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Method
+from hma_ft.methods.base import LabelledFeatures, Memory, Method
 from hma_ft.methods.neighbours import unit, vote
 
 
@@ -58,7 +57,7 @@ class HeadKNN(Method):
         """Replace the neighbours."""
         self.bank.set(*unit(reference))
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """The neighbours."""
         return {"neighbours": self.bank}
 

@@ -10,10 +10,10 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import FeatureBank, class_balanced
+from hma_ft.hma.bank import class_balanced
 from hma_ft.hma.momentum import MomentumEncoder
 from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Method, Observation
+from hma_ft.methods.base import LabelledFeatures, Memory, Method, Observation
 
 
 class HMA(Method):
@@ -88,9 +88,9 @@ class HMA(Method):
             return None
         return class_balanced(labels, self.config.support_size)
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """The real memory, which every mode reads, and in mode `support` the support set."""
-        found: dict[str, RealMemory | FeatureBank] = {}
+        found: dict[str, Memory] = {}
         if self.head.real_memory is not None:
             found["real"] = self.head.real_memory
         if self.head.support is not None and Inference(mode) is Inference.support:

@@ -11,13 +11,15 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Method
+from hma_ft.methods.base import LabelledFeatures, Memory, Method, joined
 from hma_ft.methods.neighbours import unit, vote
 
 
 class KNN(Method):
     """Neighbours are the training split's; k and temperature are chosen on val, by accuracy, then likelihood."""
+
+    fits = True
+    takes_new_classes = True
 
     k: Tensor
     temperature: Tensor
@@ -30,9 +32,9 @@ class KNN(Method):
         self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
         self._held: tuple[int, float] | None = None  # k and temperature as numbers, read from the device once
 
-    def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
-        """Store the training features and choose k and temperature."""
-        self.bank.set(*unit(train))
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None) -> None:
+        """Store the training features, those of later classes among them, and choose k and temperature."""
+        self.bank.set(*unit(train if later is None else joined(train, later)))
         best = (-1.0, 0.0)
         for k, temperature in self.choices:
             log_probabilities = self._log_vote(val.features, None, k, temperature)
@@ -56,13 +58,17 @@ class KNN(Method):
         finally:
             self._held = None
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """The neighbours."""
         return {"neighbours": self.bank}
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further neighbours; k and temperature stay."""
         self.bank.add(*unit(added))
+
+    def add_classes(self, number: int) -> None:
+        """Room for classes that the run did not know."""
+        self.num_classes += number
 
     def _log_vote(self, features: Tensor, ids: Tensor | None, k: int, temperature: float) -> Tensor:
         return vote(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature).log()

@@ -22,7 +22,7 @@ def clusters(count: int, seed: int) -> LabelledFeatures:
 def test_it_votes_like_scikit_learn(k: int, temperature: float, build: Build) -> None:
     method = build("knn", f"method.options.k=[{k}]", f"method.options.temperature=[{temperature}]").eval()
     train, val = clusters(200, 1), clusters(90, 2)
-    method.fit(train, val)
+    method.fit(train, val, None)
     unit = functional.normalize(train.features, dim=1).numpy()
 
     def weights(distances: object) -> object:  # cosine distance is 1 - similarity
@@ -37,11 +37,11 @@ def test_it_votes_like_scikit_learn(k: int, temperature: float, build: Build) ->
 def test_k_and_temperature_are_chosen_on_val(build: Build) -> None:
     method = build("knn").eval()
     train, val = clusters(300, 1), clusters(200, 2)
-    method.fit(train, val)
+    method.fit(train, val, None)
 
     def accuracy(k: int, temperature: float) -> float:
         one = build("knn", f"method.options.k=[{k}]", f"method.options.temperature=[{temperature}]").eval()
-        one.fit(train, val)
+        one.fit(train, val, None)
         return (one.classify(val.features, None).argmax(1) == val.labels).double().mean().item()
 
     table = {(k, t): accuracy(k, t) for k, t in method.choices}
