@@ -60,6 +60,8 @@ def train_and_test(
     best = [state.best_file]
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
+    if parts.method.calibrates:
+        _calibrate(parts, state, journal)
     reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
@@ -125,6 +127,18 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     journal.log_val(state, metrics)
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
     return state
+
+
+def _calibrate(parts: Parts, state: TrainState, journal: Journal) -> None:
+    """Let the method, with the weights that val chose, choose on val what it reads with them, and save that too.
+
+    A run that is cut off here begins again with the weights as they were trained: the checkpoint names their file.
+    """
+    method, evaluator = parts.method, parts.evaluator
+    evaluator.prepare_inference(method.inference_modes()[0])
+    method.eval()
+    method.calibrate(evaluator.features("val"))
+    journal.keep_best(method, state.best_step, digest_of_frozen(method))
 
 
 def _taught_and_later(parts: Parts) -> tuple[LabelledFeatures, LabelledFeatures | None]:

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from hma_ft.hma.memory_rows import MemoryRows
 from hma_ft.hma.unprojected import Sizes, costs_less, mix
+from hma_ft.precision import at_least_single
 
 _NOTHING_TO_READ = "nothing to read: no shared rows, no row of its own, no null slot"
 
@@ -172,7 +173,7 @@ class MemoryAttention(nn.Module):
         if self.null_key is not None:
             values.append(torch.zeros_like(values[0]))
             scores.append(torch.einsum("hnd,hd->hn", query, self._by_head(self.null_key)))
-        weights = torch.stack(scores).softmax(dim=0).unsqueeze(-1)
+        weights = at_least_single(torch.stack(scores)).softmax(dim=0).unsqueeze(-1)
         return sum((w * v for w, v in zip(weights, values, strict=True)), torch.zeros_like(values[0]))
 
     def _null_slot(self) -> KeyValue | None:
@@ -204,7 +205,7 @@ class MemoryAttention(nn.Module):
             scores.append(query @ null_key)
         if not scores:
             raise ValueError(_NOTHING_TO_READ)
-        joint = self._keep_top_k(torch.cat(scores, dim=-1).softmax(dim=-1))
+        joint = self._keep_top_k(at_least_single(torch.cat(scores, dim=-1)).softmax(dim=-1))
         first = 0 if own is None else 1
         last = joint.shape[-1] - (0 if self.null_key is None else 1)
         return Weights(

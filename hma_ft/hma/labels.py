@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from hma_ft.precision import without_autocast
+
 
 class LabelTable(nn.Module):
     """C classes and one last row for 'label unknown', each an embedding of width L."""
@@ -24,7 +26,8 @@ class LabelTable(nn.Module):
         """
         if labels.is_floating_point():
             weight = self.embedding.weight[: self.num_classes]
-            return labels.to(weight.dtype) @ weight
+            with without_autocast(weight):  # a label that is certain is then the class's embedding, as it stands
+                return labels.to(weight.dtype) @ weight
         return self.embedding(labels)
 
     def attach(self, features: Tensor, labels: Tensor | None) -> Tensor:

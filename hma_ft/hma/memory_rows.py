@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hma_ft.precision import without_autocast
+
 BLOCK = 1024  # rows at a time: what is computed with them stays in the processor's cache
 EPS = 1e-12  # of the LayerNorm
 
@@ -79,5 +81,8 @@ class MemoryRows(NamedTuple):
         """Sum of the label's columns, and of their squares, each [R]."""
         if self.table is not None and not self.labels.is_floating_point():
             return self.table.sum(1)[self.labels], self.table.square().sum(1)[self.labels]
-        labels = self.labels if self.table is None else self.labels.to(self.table.dtype) @ self.table
+        labels = self.labels
+        if self.table is not None:
+            with without_autocast(self.table):
+                labels = labels.to(self.table.dtype) @ self.table
         return labels.sum(1), labels.square().sum(1)

@@ -100,7 +100,7 @@ class Method(nn.Module, ABC):
     def observe(self, step: list[Observation]) -> None:
         """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
 
-    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None) -> None:
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Learn from training features in one pass and choose on val; of a method that `fits`.
 
         `later`: training images of classes that come after all that is learned (`dataset.new_classes`); a memory may

@@ -83,7 +83,7 @@ class ClosedForm(Method):
         return features
 
     @torch.no_grad()
-    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None) -> None:
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Choose on val with what is known by then, and solve with everything."""
         self.remember(train)
         best = choose(self.solutions(self.candidates), val, self.class_counts > 0, lift=self.lift)
