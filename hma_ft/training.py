@@ -52,9 +52,10 @@ def train_and_test(
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
     _prepare_for_device(parts.method, config.trainer)
+    val_metrics: Metrics | None = None
     with progress or nullcontext():
         if parts.method.fits:
-            state = _fit(parts, journal)
+            state, val_metrics = _fit(parts, journal)
         else:
             state = _train(config, accelerator, parts, directory, journal, stop)
     best = [state.best_file]
@@ -62,7 +63,7 @@ def train_and_test(
     load_best(directory, parts.method, best[0])
     if parts.method.calibrates:
         _calibrate(parts, state, journal)
-    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal, val_metrics=val_metrics)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
@@ -115,8 +116,8 @@ def _start(parts: Parts) -> None:
         parts.method.start(parts.evaluator.features("train", needed))
 
 
-def _fit(parts: Parts, journal: Journal) -> TrainState:
-    """Of a method without trainable parameters: one pass over the features of train and val."""
+def _fit(parts: Parts, journal: Journal) -> tuple[TrainState, Metrics]:
+    """Fit a method in one pass over the features of train and val; the metrics are those before a refit."""
     evaluator, state = parts.evaluator, TrainState()
     if journal.record is not None:
         journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
@@ -125,8 +126,10 @@ def _fit(parts: Parts, journal: Journal) -> TrainState:
     metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
+    if parts.method.learns_from_val:
+        parts.method.refit(train, evaluator.features("val"))
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
-    return state
+    return state, metrics
 
 
 def _calibrate(parts: Parts, state: TrainState, journal: Journal) -> None:

@@ -61,6 +61,7 @@ class Method(nn.Module, ABC):
     """
 
     training_only: tuple[str, ...] = ()  # prefixes of state that only training needs; not saved with the best weights
+    learns_from_val = False  # its last weights come from val too (`refit`), of which it then tells nothing
     fits = False  # learns in one pass over the features of a frozen backbone, by `fit`
     excludes_own_rows = True  # an image whose id is given does not read what a memory holds of itself
     takes_new_classes = False  # `add_classes` makes room for classes that the run did not know
@@ -107,6 +108,10 @@ class Method(nn.Module, ABC):
         hold them, nothing else may depend on them. None: there are none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no fit")
+
+    def refit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
+        """Learn from both, with what `fit` has chosen; of a method that `learns_from_val`."""
+        raise NotImplementedError(f"{type(self).__name__} has no refit")
 
     def calibrate(self, val: LabelledFeatures) -> None:
         """Choose on val what is chosen after training, with the weights that val chose; a pure function of both.
