@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list
 
 from hma_ft.assembly import Parts, assemble, load_best
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.config.schema import Config, HeadInit, TrainerConfig
 from hma_ft.data.loader import train_loader
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine.feature_steps import feature_steps
@@ -25,6 +25,7 @@ from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
 from hma_ft.methods.base import LabelledFeatures, Method
+from hma_ft.methods.head_init import start_head
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -84,7 +85,9 @@ def _train(
     )
     state = journal.resume(learner, directory)
     if state.step == 0:
-        _start(parts)
+        _start(parts, config.method.head_init)
+        if learner.average is not None:
+            learner.average.restart()
     if parts.view_store is not None:
         steps = feature_steps(
             parts.view_store,
@@ -109,11 +112,17 @@ def _train(
     return state
 
 
-def _start(parts: Parts) -> None:
-    """Bring the method the training features that it begins with, if any."""
-    needed = parts.method.starting_indices(parts.splits.train.labels)
+def _start(parts: Parts, head_init: HeadInit) -> None:
+    """Bring the method the training features that it begins with, if any, and start its head."""
+    needed = parts.method.starting_indices(parts.splits.train.labels, parts.splits.taught)
     if needed is not None:
         parts.method.start(parts.evaluator.features("train", needed))
+    head = parts.method.trained_linear_head()
+    if head_init is not HeadInit.none and head is not None:
+        start_head(
+            head, head_init, parts.evaluator.features("train", parts.splits.taught), parts.evaluator.features("val")
+        )
+        broadcast([head.weight.data, head.bias.data])  # processes may have rounded in different ways
 
 
 def _fit(parts: Parts, journal: Journal) -> tuple[TrainState, Metrics]:

@@ -50,6 +50,7 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.corruption_severity": 3,
     "method.hma.real.start": "empty",
     "method.hma.keys_start_as_queries": False,
+    "method.head_init": "none",
     "method.options.mix": "probabilities",  # of head_knn
     "method.options.voting": "similarity",  # of knn and head_knn
 }

@@ -30,6 +30,14 @@ class BackboneTuning(Enum):
     frozen = "frozen"
 
 
+class HeadInit(Enum):
+    """Where a linear head begins: at random, or at a regression on the features as they are (LP-FT)."""
+
+    none = "none"
+    logreg = "logreg"
+    ridge = "ridge"
+
+
 class TokenType(Enum):
     """Learnable memory tokens (Sandler et al., CVPR 2022): none, before every block, before the first block only."""
 
@@ -196,6 +204,7 @@ class MethodConfig:
     target: str = "hma_ft.methods.hma.HMA"  # the class that implements it
     backbone: BackboneTuning = BackboneTuning.full
     class_token: bool = False  # with a frozen backbone, the class token still trains
+    head_init: HeadInit = HeadInit.none  # of a linear head, before its first step
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
     hma: HMAConfig = field(default_factory=HMAConfig)

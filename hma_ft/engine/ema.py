@@ -19,6 +19,11 @@ class WeightAverage:
         self.shadow = {name: parameter.detach().clone() for name, parameter in self.live.items()}
 
     @torch.no_grad()
+    def restart(self) -> None:
+        """Begin at the live weights as they are now."""
+        torch._foreach_copy_(list(self.shadow.values()), list(self.live.values()))
+
+    @torch.no_grad()
     def update(self) -> None:
         """Move towards the live weights, all in one fused call."""
         torch._foreach_lerp_(list(self.shadow.values()), list(self.live.values()), 1.0 - self.decay)

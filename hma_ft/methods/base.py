@@ -90,8 +90,11 @@ class Method(nn.Module, ABC):
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
         return functional.cross_entropy(output.logits, targets)
 
-    def starting_indices(self, labels: Tensor) -> Tensor | None:
-        """Training samples whose features the method takes before its first step, given the labels [N]; None: none."""
+    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
+        """Training samples whose features the method takes before its first step, given the labels [N]; None: none.
+
+        `taught`: those that steps train on; None: all.
+        """
         return None
 
     def start(self, reference: LabelledFeatures) -> None:
@@ -182,6 +185,10 @@ class Method(nn.Module, ABC):
     def add_classes(self, number: int) -> None:
         """Make room for classes that the run did not know, of which images are then added to the memories."""
         raise NotImplementedError(f"{type(self).__name__} has a fixed number of classes")
+
+    def trained_linear_head(self) -> nn.Linear | None:
+        """The layer on the features that steps train and `method.head_init` may start; None if there is none."""
+        return None
 
     def linear_classifier(self) -> nn.Linear | None:
         """The layer that alone turns features into logits; None where there is more to it.

@@ -3,7 +3,7 @@
 import importlib
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import MethodConfig
+from hma_ft.config.schema import HeadInit, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
 
@@ -24,5 +24,10 @@ def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *,
         raise UserError(
             f"method={config.name} is fitted in one pass to the features of a frozen backbone, in which nothing "
             "may train: set method.backbone=frozen, method.class_token=false, method.tokens.type=none"
+        )
+    if config.head_init is not HeadInit.none and method.trained_linear_head() is None:
+        raise UserError(
+            f"method.head_init={config.head_init.value}: method={config.name} has no linear head on the features that "
+            "steps train; set method.head_init=none"
         )
     return method

@@ -94,6 +94,10 @@ class HeadKNN(Method):
             return (1 - weight) * head + weight * voted.log()
         return ((1 - weight) * head + weight * voted).log()
 
+    def trained_linear_head(self) -> nn.Linear:
+        """The head, without the neighbours."""
+        return self.head
+
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:
         """Predict with the neighbours."""

@@ -42,7 +42,7 @@ class HMA(Method):
         """The head's, where it has neither a memory nor attention between datapoints."""
         return self.head.classifier if self.head.labels is None else None
 
-    def starting_indices(self, labels: Tensor) -> Tensor | None:
+    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
         """As many training samples as the real memory has rows, balanced over classes, if it is to start with them."""
         if self.head.real_memory is None or self.config.real.start is MemoryStart.empty:
             return None

@@ -16,6 +16,7 @@ from hma_ft.methods.choose import Solution, choose
 from hma_ft.methods.closed_form import as_linear
 from hma_ft.methods.options import COUNT, POSITIVE, list_of, one_of, read_options
 
+STRENGTHS = tuple(10 ** (-6 + 11 * step / 44) for step in range(45))  # of C, as in DINOv2
 MAX_ITERATIONS = 1000
 GRADIENT_TOLERANCE = 1e-10  # largest derivative of the mean loss at which the solver stops
 BLOCK_ELEMENTS = 2**24  # of a block of features in float64: 128 MiB

@@ -11,6 +11,7 @@ from hma_ft.methods.choose import Solution
 from hma_ft.methods.closed_form import FromSums, cholesky
 from hma_ft.methods.options import POSITIVE, list_of, read_options
 
+RIDGES = tuple(2.0**exponent for exponent in range(-10, 20))  # of lambda, as in big_vision's configurations
 BIAS_CONSTANT = 100.0  # the feature that stands for the bias: large, so that the bias is hardly penalised
 LEAST_STD = 1e-5  # added to every standard deviation
 
