@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
 from hma_ft.config.schema import Config, TrackingConfig
+from hma_ft.engine.inputs import mixes_images
 from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
@@ -38,7 +39,7 @@ class Summary(NamedTuple):
 def run(config: Config) -> Summary:
     """Train, evaluate and record; continue a run that was cut off; only report one that is finished."""
     directory = run_directory(config)
-    accelerator = create_accelerator(config.trainer)
+    accelerator = create_accelerator(config.trainer, mixes_pairs=mixes_images(config.augment))
     main = accelerator.is_main_process
     with stop_on_signals() as stop, refusals_explained(directory), RunLock(directory) if main else nullcontext():
         if main and config.fresh:

@@ -200,7 +200,7 @@ def _image_steps(
 
 
 def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
-    """The model's mean in 0..255, what random erasing fills with."""
+    """The model's mean in 0..255, what random erasing and maps of the picture fill with."""
     red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
     return red, green, blue
 

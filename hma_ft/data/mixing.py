@@ -1,7 +1,7 @@
 """Mixup (Zhang et al., ICLR 2018), cutmix (Yun et al., ICCV 2019) and label smoothing, on the device.
 
-Neighbouring rows (2i, 2i+1) of the global batch are mixed with each other, so that a pair never crosses processes, and
-one lambda a step is drawn from (seed, step): any number of processes mixes the same.
+Neighbouring rows (2i, 2i+1) of the global batch are mixed with each other, and one lambda a step is drawn from
+(seed, step): any number of processes and micro-batches of even size mixes the same.
 """
 
 import math

@@ -7,8 +7,17 @@ import torch
 from torch import Tensor, nn
 
 
+def decay_of_step(decay: float, step: int) -> float:
+    """Decay of the average after optimizer step `step`, counted from 1: min(decay, (1 + step) / (10 + step)).
+
+    Without this warm-up the weights of the start, among them a random head, would still make up decay^step of the
+    average: 37 % after 1000 steps at 0.999. As TensorFlow's ExponentialMovingAverage does with `num_updates`.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
 class WeightAverage:
-    """Shadow weights s <- decay * s + (1 - decay) * w after each optimizer step.
+    """Shadow weights s <- d * s + (1 - d) * w after each optimizer step, with d of `decay_of_step`.
 
     Only parameters that train are averaged; buffers, such as a memory, are the live model's.
     """
@@ -24,9 +33,10 @@ class WeightAverage:
         torch._foreach_copy_(list(self.shadow.values()), list(self.live.values()))
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move towards the live weights, all in one fused call."""
-        torch._foreach_lerp_(list(self.shadow.values()), list(self.live.values()), 1.0 - self.decay)
+    def update(self, step: int) -> None:
+        """Move towards the live weights after optimizer step `step`, counted from 1; all in one fused call."""
+        weight = 1.0 - decay_of_step(self.decay, step)
+        torch._foreach_lerp_(list(self.shadow.values()), list(self.live.values()), weight)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:

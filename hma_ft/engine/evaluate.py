@@ -58,7 +58,7 @@ class Evaluator:
         """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
         seen = self.features(split)
         self.prepare_inference(mode)
-        self.method.eval()  # before the inference begins, which holds what training would change
+        self.method.enter_mode(training=False)  # before the inference begins, which holds what training would change
         probabilities = torch.empty(len(seen.labels), self.method.num_classes)
         with self.method.inference(mode):
             for rows in self.batches(split, mode):
@@ -82,7 +82,7 @@ class Evaluator:
     @torch.no_grad()
     def classify(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
         """Probabilities [B, C] on the CPU from features [B, D]; ids as in `Method.classify`."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         with self.accelerator.autocast():
             logits = self.method(features, ids).logits
         return logits.float().softmax(dim=1).cpu()
@@ -115,7 +115,7 @@ class Evaluator:
 
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """One pass of the backbone over the pictures."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         parts = [self._features_of(batch) for batch in self._read(split, indices)]
         seen = self._bring_together(parts)
         expected = len(self.splits[split]) if indices is None else len(indices)
@@ -137,7 +137,7 @@ class Evaluator:
     @torch.no_grad()
     def features_of(self, images: Tensor) -> Tensor:
         """Features [B, D] of uint8 images [B, 3, S, S], on the device, in single precision at least."""
-        self.method.eval()
+        self.method.enter_mode(training=False)
         with self.accelerator.autocast():
             features = self.method.features(images.to(self.accelerator.device))
         return features.float() if features.dtype != torch.float64 else features

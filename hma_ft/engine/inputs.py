@@ -20,9 +20,14 @@ class StepInput(NamedTuple):
     ids: Tensor  # sample ids [B], or [B, 2] with the partner of each mixed image
 
 
+def mixes_images(config: AugmentConfig) -> bool:
+    """Whether neighbouring images of a step are mixed."""
+    return config.mixup_alpha > 0 or config.cutmix_alpha > 0
+
+
 def uses_soft_labels(config: AugmentConfig) -> bool:
     """Whether the targets of training are probabilities."""
-    return config.mixup_alpha > 0 or config.cutmix_alpha > 0 or config.label_smoothing > 0
+    return mixes_images(config) or config.label_smoothing > 0
 
 
 def image_steps(

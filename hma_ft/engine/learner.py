@@ -42,11 +42,14 @@ class Learner:
         self.frozen_digest = digest_of_frozen(method)
 
     def step(self, micro_batches: Sequence[StepInput], *, step: int, learning_rate_factor: float) -> Tensor:
-        """Train on one global batch and return its loss [], still on the device.
+        """Train on one global batch and return its loss [], still on the device. `step` is the number of steps before.
 
-        Order matters: the memories observe the batch after it was read and before the weights move.
+        Order matters: the memories observe the batch after it was read and before the weights move. Raises ValueError
+        for several micro-batches of a method that needs the whole batch.
         """
-        self.method.train()
+        if len(micro_batches) > 1 and self.method.needs_whole_batch:
+            raise ValueError(f"{type(self.method).__name__} reads the whole batch: micro-batches would narrow it")
+        self.method.enter_mode(training=True)
         set_learning_rate(self.optimizer, learning_rate_factor)
         observations, losses = [], []
         for number, batch in enumerate(micro_batches):
@@ -66,7 +69,7 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
-            self.average.update()
+            self.average.update(step + 1)
         return torch.stack(losses).mean()
 
     @property

@@ -31,12 +31,12 @@ def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
 
 
 def parameter_groups(method: Method, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Trainable parameters by (layer, decay or not): no weight decay on vectors, and on what the backbone exempts.
+    """Trainable parameters by (layer, decay or not): no weight decay on vectors, and on what the method exempts.
 
     With `layer_decay` d, layer i of a backbone of n layers has d^(n - i) of the head's learning rate
     (Bao et al., BEiT, ICLR 2022, appendix).
     """
-    exempt = {f"backbone.{name}" for name in method.backbone.no_weight_decay()}
+    exempt = method.no_weight_decay()
     head_layer = method.backbone.depth + 1
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in _trainable(method):

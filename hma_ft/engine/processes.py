@@ -14,8 +14,11 @@ from hma_ft.errors import UserError
 _MIXED = {Precision.fp32: "no", Precision.bf16: "bf16", Precision.fp16: "fp16"}
 
 
-def create_accelerator(config: TrainerConfig) -> Accelerator:
-    """Accelerate on the configured device and precision, in as many processes as the launcher was asked for."""
+def create_accelerator(config: TrainerConfig, *, mixes_pairs: bool = False) -> Accelerator:
+    """Accelerate on the configured device and precision, in as many processes as the launcher was asked for.
+
+    `mixes_pairs`: neighbouring images of a step are mixed, so that neither a process nor a micro-batch may cut a pair.
+    """
     cuda = torch.cuda.is_available()
     if config.device is Device.cuda and not cuda:
         raise UserError(
@@ -38,6 +41,11 @@ def create_accelerator(config: TrainerConfig) -> Accelerator:
         raise UserError(
             f"trainer.batch_size={config.batch_size} is the batch of all {accelerator.num_processes} processes and "
             f"must be a multiple of processes x trainer.grad_accumulation = {per_step}"
+        )
+    if mixes_pairs and per_step > 1 and config.batch_size // per_step % 2:
+        raise UserError(
+            f"trainer.batch_size={config.batch_size} in {per_step} parts (processes x trainer.grad_accumulation) cuts "
+            f"a pair of images that mixup or cutmix mixes: make it a multiple of {2 * per_step}"
         )
     return accelerator
 

@@ -159,6 +159,15 @@ class HMAHead(nn.Module):
         features, labels = gather_rows(features.detach()), gather_rows(labels.detach())
         self.real_memory.write(features, labels, None if ids is None else gather_rows(ids), self.labels)
 
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that are embeddings, by timm's convention: slots and the label table.
+
+        Weight decay would shorten them whether or not a batch has images of their class. Biases, norms and the null
+        slot are vectors, which timm's parameter groups exempt by their shape.
+        """
+        embeddings = ("labels.embedding.weight", "synthetic_memory.slots")
+        return {name for name, _ in self.named_parameters() if name in embeddings}
+
     @contextmanager
     def memories_held(self) -> Iterator[None]:
         """Inside, in evaluation, memories are read as they are now: projected once, not once a batch."""

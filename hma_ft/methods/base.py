@@ -132,6 +132,23 @@ class Method(nn.Module, ABC):
         """What `fit` or `calibrate` has chosen on val, by name; result.json has it as `chosen/NAME`."""
         return {}
 
+    def enter_mode(self, *, training: bool) -> None:
+        """Change to training or evaluation mode unless the method is there: to walk all modules costs a step time."""
+        if self.training != training:
+            self.train(training)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of trainable parameters that get no weight decay although they have two dimensions: embeddings."""
+        return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether an image's output in training depends on the others of its batch.
+
+        A step of such a method can't be divided into micro-batches.
+        """
+        return False
+
     @property
     def learns_by_steps(self) -> bool:
         """Whether there is anything for an optimizer to do."""

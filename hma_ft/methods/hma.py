@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig
+from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig, TrainContext
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
 from hma_ft.hma.bank import class_balanced
@@ -37,6 +37,15 @@ class HMA(Method):
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] and sample ids [B] or [B, 2] -> logits [B, C]."""
         return self.head(features, ids)
+
+    def no_weight_decay(self) -> set[str]:
+        """The backbone's, and the embeddings of the head."""
+        return super().no_weight_decay() | {f"head.{name}" for name in self.head.no_weight_decay()}
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """With attention between datapoints in training."""
+        return self.config.datapoints and self.config.train_context is TrainContext.batch
 
     def linear_classifier(self) -> nn.Linear | None:
         """The head's, where it has neither a memory nor attention between datapoints."""

@@ -1,5 +1,7 @@
 """Views of pictures, against torchvision and PIL."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,51 @@ def test_erased_parts_have_the_fill() -> None:
     view = TrainTransform(config, interpolation="bicubic", fill=(11, 22, 33))(smooth_picture())
     erased = (view == torch.tensor([11, 22, 33], dtype=torch.uint8).view(3, 1, 1)).all(0)
     assert 0.015 < erased.float().mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"affine_degrees": 40.0},
+        {"affine_translate": 0.4},
+        {"affine_scale": 0.5},
+        {"policy": "randaugment", "randaugment_ops": 1, "randaugment_magnitude": 20},
+        {"policy": "trivialaugment"},
+    ],
+    ids=lambda changes: next(iter(changes.values())) if "policy" in changes else next(iter(changes)),
+)
+def test_what_comes_in_from_outside_has_the_fill(changes: dict[str, Any]) -> None:
+    """A picture all of the fill's colour stays of one colour, whatever one operation does to it."""
+    colour = torch.tensor([124, 117, 104], dtype=torch.uint8).view(3, 1, 1)
+    config = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0, **changes)
+    transform = TrainTransform(config, interpolation="bicubic", fill=colour.flatten().tolist())
+    moved = 0
+    for seed in range(40):
+        torch.manual_seed(seed)
+        view = transform(colour.expand(3, 32, 32).clone())
+        assert torch.equal(view, view[:, :1, :1].expand_as(view)), seed
+        torch.manual_seed(seed)
+        moved += not torch.equal(transform(smooth_picture(32, 32)), smooth_picture(32, 32))
+    assert moved > 10
+
+
+def test_an_affine_map_is_torchvisions_and_the_fill_outside() -> None:
+    config = AugmentConfig(image_size=32, affine_degrees=20.0, affine_translate=0.2, affine_scale=0.1)
+    own = TrainTransform(config, interpolation="bicubic", fill=(9, 9, 9)).steps[1]
+    theirs = v2.RandomAffine(20.0, (0.2, 0.2), (0.9, 1.1), interpolation=InterpolationMode.BILINEAR)
+    for seed in range(10):
+        results = []
+        for transform, picture in (
+            (own, smooth_picture(32, 32)),
+            (theirs, smooth_picture(32, 32)),
+            (theirs, torch.full((3, 32, 32), 255, dtype=torch.uint8)),
+        ):
+            torch.manual_seed(seed)
+            results.append(transform(picture).int())
+        view, expected, covered = results  # 255 where the whole pixel lies in the picture, 0 where nothing of it does
+        assert (covered == 255).float().mean() > 0.4 and (covered == 0).any()
+        assert (view - expected)[covered == 255].abs().max() <= 1
+        assert (view[covered == 0] == 9).all()
 
 
 @pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])

@@ -43,6 +43,7 @@ class Case:
     mixup: bool = False
     micro_batches: int = 1
     momentum: float = 0.9
+    datapoints: bool = True
 
 
 def configuration(case: Case) -> Config:
@@ -56,6 +57,7 @@ def configuration(case: Case) -> Config:
                 label_width=8,
                 heads=2,
                 dropout=0.0,
+                datapoints=case.datapoints,
                 real=RealMemoryConfig(size=40, momentum=case.momentum),
                 synthetic=SyntheticMemoryConfig(slots=2),
             )

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hma_ft.config.schema import OptimizerConfig
+from hma_ft.data.sources.base import ArraySamples
+from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.inputs import StepInput
 from hma_ft.engine.learner import Learner
 from hma_ft.engine.optimizer import create_optimizer
@@ -73,6 +75,54 @@ def test_it_is_sgd_with_momentum(name: str, build: object, accelerator: Accelera
 def test_micro_batches_are_one_batch(build: object, accelerator: Accelerator) -> None:
     whole = learned(build("full").double(), accelerator)
     torch.testing.assert_close(learned(build("full").double(), accelerator, split=True), whole, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["hma", "hma_head"])
+@pytest.mark.parametrize("context", ["method.hma.datapoints=false", "method.hma.train_context=alone"])
+def test_micro_batches_are_one_batch_with_a_memory(
+    name: str, context: str, build: object, accelerator: Accelerator
+) -> None:
+    """Weights, momentum encoder and queue; the queue is filled and overwritten, and read before it is written."""
+    states = []
+    for split in (False, True):
+        method = build(name, "method.hma.real.size=12", "method.hma.dropout=0", context).double()
+        learned(method, accelerator, split=split)
+        states.append(method.state_dict())
+    assert states[0]["head.real_memory.filled"].all() and int(states[0]["head.real_memory.pointer"]) == 8 * STEPS % 12
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, atol=1e-12, rtol=1e-9, msg=key)
+
+
+def test_attention_over_the_batch_takes_no_micro_batches(build: object, accelerator: Accelerator) -> None:
+    with pytest.raises(ValueError, match="HMA reads the whole batch"):
+        learned(build("hma_head"), accelerator, split=True)
+
+
+class CountsWalks(nn.Module):
+    """Counts how often the mode of the modules around it was set."""
+
+    walks = 0
+
+    def train(self, mode: bool = True) -> "CountsWalks":
+        self.walks += 1
+        return super().train(mode)
+
+
+def test_modules_are_walked_once_a_phase(build: object, accelerator: Accelerator) -> None:
+    method = build("head").eval()
+    method.counter = CountsWalks()
+    learner = Learner(method, create_optimizer(method, OptimizerConfig()), accelerator, seed=0)
+    images = ArraySamples(torch.zeros(9, 3, 16, 16, dtype=torch.uint8), torch.arange(9), [])
+    evaluator = Evaluator(
+        method, accelerator, {"train": images, "val": images}, lambda x: x, batch_size=2, workers=0, seed=0
+    )
+    for _ in range(2):
+        for step, batch in enumerate(batches()):
+            learner.step([batch], step=step, learning_rate_factor=1.0)
+            assert method.training and method.head.training and not method.backbone.vit.training
+        evaluator.predict("val", "alone")
+        assert not any(module.training for module in method.modules())
+    assert method.counter.walks == 4
 
 
 def test_the_gradient_is_clipped(build: object, accelerator: Accelerator) -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 
 from hma_ft.backbone import create_backbone
-from hma_ft.config.schema import MethodConfig, ModelConfig, OptimizerConfig, TokensConfig
+from hma_ft.config.schema import HMAConfig, MethodConfig, ModelConfig, OptimizerConfig, TokensConfig
 from hma_ft.engine.optimizer import create_optimizer, set_learning_rate
+from hma_ft.methods.hma import HMA
 from hma_ft.methods.linear import Linear
 
 NAME = "vit_tiny_patch16_224"
@@ -42,6 +43,26 @@ def test_rates_and_decay_are_timms(decay: float | None) -> None:
     assert own.keys() == expected.keys()
     for name, (rate, weight_decay) in expected.items():
         assert own[name] == (pytest.approx(rate), weight_decay), name
+
+
+@pytest.mark.parametrize("null_slot", [False, True])
+def test_embeddings_of_the_memory_do_not_decay(null_slot: bool) -> None:
+    """The groups are those that timm makes of the head when it is told its embeddings."""
+    backbone = create_backbone(ModelConfig(NAME, pretrained=False), image_size=224, tokens=TokensConfig())
+    hma = HMA(backbone, 10, MethodConfig(hma=HMAConfig(null_slot=null_slot)), False)
+    own = rates(
+        create_optimizer(hma, OptimizerConfig(name="adamw", lr=0.1, weight_decay=0.05)),
+        {id(p): n for n, p in hma.named_parameters()},
+    )
+    embeddings = ("synthetic_memory.slots", "labels.embedding.weight")
+    groups = param_groups_weight_decay(hma.head, weight_decay=0.05, no_weight_decay_list=embeddings)
+    theirs = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    expected = {f"head.{n}": theirs[id(p)] for n, p in hma.head.named_parameters()}
+    assert {n: decay for n, (_, decay) in own.items() if n.startswith("head.")} == expected
+    still = {n for n, decay in expected.items() if decay}
+    assert {f"head.{n}" for n in embeddings}.isdisjoint(still)
+    assert not any(n.endswith(("bias", "norm.weight", "null_key")) for n in still)
+    assert {"head.classifier.weight", "head.real_attention.query.weight", "head.context_attention.ffn.0.weight"} < still
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
