@@ -19,7 +19,9 @@ from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 
 PICTURES = 32  # of test, that the files are checked on
-TIMM_TOLERANCE = 1e-6  # relative to the largest logit, or absolute where that is less than 1
+# Relative to the largest logit, or absolute where that is less than 1. A head that was solved in double precision is a
+# layer in single precision there.
+TIMM_TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
 
 
