@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list
 
 from hma_ft.assembly import Parts, assemble, load_best
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import Config, DatasetConfig
+from hma_ft.config.schema import Config, DatasetConfig, HeadInit
 from hma_ft.data.description import changed_splits
 from hma_ft.data.equal_images import in_one_line
 from hma_ft.data.loader import train_loader
@@ -30,6 +31,8 @@ from hma_ft.engine.train import train
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.verdict import reach_verdict
 from hma_ft.errors import UserError
+from hma_ft.methods.base import LabelledFeatures
+from hma_ft.methods.head_init import start_head
 from hma_ft.tracking.console import Progress
 from hma_ft.tracking.mlflow_sink import MlflowSink
 from hma_ft.tracking.record import RunRecord
@@ -56,15 +59,18 @@ def train_and_test(
         batch_size=config.trainer.batch_size,
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
+    val_metrics: Metrics | None = None
     with progress or nullcontext():
-        if parts.method.learns_by_steps:
-            state = _train(config, accelerator, parts, directory, journal, stop)
+        if parts.method.fits:
+            state, val_metrics = _fit(parts, journal)
         else:
-            state = _fit(parts, journal)
+            state = _train(config, accelerator, parts, directory, journal, stop)
     best = [state.best_file]
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, parts.method, best[0])
-    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal)
+    if parts.method.calibrates:
+        _calibrate(parts, state, journal)
+    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal, val_metrics=val_metrics)
     journal.keep_support(parts.method, parts.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
@@ -112,7 +118,9 @@ def _train(
     clock = _started_clock(parts, state)
     if state.step == 0:
         with clock.on(Spent.training):
-            _start(parts)
+            _start(parts, config.method.head_init)
+        if learner.average is not None:
+            learner.average.restart()
     if parts.method.features_are_fixed:
         steps = feature_steps(
             parts.view_store,
@@ -147,27 +155,59 @@ def _started_clock(parts: Parts, state: TrainState) -> CostClock:
     return clock
 
 
-def _start(parts: Parts) -> None:
-    """Bring the method the training features that it begins with, if any."""
-    needed = parts.method.starting_indices(parts.splits.train.labels)
+def _start(parts: Parts, head_init: HeadInit) -> None:
+    """Bring the method the training features that it begins with, if any, and start its head."""
+    needed = parts.method.starting_indices(parts.splits.train.labels, parts.splits.taught)
     if needed is not None:
         parts.method.start(parts.evaluator.features("train", needed))
+    head = parts.method.trained_linear_head()
+    if head_init is not HeadInit.none and head is not None:
+        seen = parts.evaluator.features("train", parts.splits.taught)
+        start_head(head, head_init, seen, parts.evaluator.features("val"))
+        broadcast([head.weight.data, head.bias.data])  # processes may have rounded in different ways
 
 
-def _fit(parts: Parts, journal: Journal) -> TrainState:
-    """Of a method without trainable parameters: one pass over the features of train and val."""
+def _fit(parts: Parts, journal: Journal) -> tuple[TrainState, Metrics]:
+    """Fit a method in one pass over the features of train and val; the metrics are those before a refit."""
     evaluator, state = parts.evaluator, TrainState()
     if journal.record is not None:
         journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
     clock = _started_clock(parts, state)
     with clock.on(Spent.training):
-        parts.method.fit(evaluator.features("train"), evaluator.features("val"))
+        seen, later = _taught_and_later(parts)
+        parts.method.fit(seen, evaluator.features("val"), later)
     with clock.on(Spent.evaluation):
         metrics = _evaluate_val(parts)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
     journal.log_val(state, metrics)
+    if parts.method.learns_from_val:
+        with clock.on(Spent.training):
+            parts.method.refit(seen, evaluator.features("val"))
     state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
-    return state
+    return state, metrics
+
+
+def _calibrate(parts: Parts, state: TrainState, journal: Journal) -> None:
+    """Let the method, with the weights that val chose, choose on val what it reads with them, and save that too.
+
+    A run that is cut off here begins again with the weights as they were trained: the checkpoint names their file.
+    """
+    method, evaluator = parts.method, parts.evaluator
+    with evaluator.clock.on(Spent.training):
+        evaluator.prepare_inference(method.inference_modes()[0])
+        method.enter_mode(training=False)
+        method.calibrate(evaluator.features("val"))
+    journal.keep_best(method, state.best_step, digest_of_frozen(method))
+
+
+def _taught_and_later(parts: Parts) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+    """Training features of the classes that are learned, and of those that come later, if any."""
+    train, taught = parts.evaluator.features("train"), parts.splits.taught
+    if taught is None:
+        return train, None
+    known = torch.zeros(len(train.labels), dtype=torch.bool)
+    known[taught] = True
+    return train.chosen(known), train.chosen(~known)
 
 
 def _evaluate_val(parts: Parts) -> Metrics:

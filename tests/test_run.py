@@ -31,7 +31,10 @@ TRAINED = (
     "hma_head_cls",
     "mlp_head",
     "hma_head_label",
+    "head_knn_tuned",
+    "cache",
 )
+FITTED = ("knn", "ncm", "ridge", "lda", "ranpac", "logreg")
 
 
 def only_run(folder: Path, runs: str = "runs") -> Path:
@@ -108,15 +111,21 @@ def test_every_method_learns(method: str, run_py: RunPy, tiny: list[str], tmp_pa
     assert 0 < result(only_run(tmp_path))["params/trainable"] <= result(only_run(tmp_path))["params/total"]
 
 
-def test_neighbours_need_no_training(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    """Even random features know most digits by their neighbours."""
-    done = run_py(*tiny, "method=knn")
+@pytest.mark.parametrize("method", FITTED)
+def test_fitted_heads_need_no_training(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    """Even random features tell most digits apart."""
+    options = ["method.options.width=500"] if method == "ranpac" else []
+    done = run_py(*tiny, f"method={method}", *options)
     assert done.returncode == 0, done.stderr
     figures = result(only_run(tmp_path))
     assert figures["params/trainable"] == 0
     assert figures["test/top1"] > 0.3
     status = json.loads((only_run(tmp_path) / "status.json").read_text())
     assert (status["state"], status["step"], status["max_steps"]) == ("finished", 0, 0)
+    chosen = {"knn": {"k", "temperature"}, "ridge": {"ridge"}, "ranpac": {"ridge"}, "logreg": {"C"}}.get(method, set())
+    assert {key.removeprefix("chosen/") for key in figures if key.startswith("chosen/")} == chosen
+    again = run_py("task=evaluate", f"run={only_run(tmp_path)}", "trainer.workers=0")
+    assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_the_demo_recognises_digits(run_py: RunPy, tmp_path: Path) -> None:
@@ -165,6 +174,8 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
         "head": ["method=head", "dataset.new_classes=3"],
         "unstored": ["method=head", "dataset.new_classes=3", "trainer.feature_reuse=false"],
         "knn": ["method=knn", "dataset.new_classes=3"],
+        "ridge": ["method=ridge", "dataset.new_classes=3"],
+        "logreg": ["method=logreg", "method.options.C=[0.1]", "dataset.new_classes=3"],
     }.items():
         done = run_py(*tiny, "trainer.max_steps=300", "optimizer.lr=0.01", "fresh=true", *options)
         assert done.returncode == 0, done.stderr
@@ -172,9 +183,9 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
         named[name], top1[name] = probabilities(directory).argmax(1), result(directory)["test/top1"]
         if name != "all classes":
             assert result(directory)["data/taught"] < result(directory)["data/train"]
-    assert len(np.unique(named["knn"])) == 10
-    assert len(np.unique(named["all classes"])) > 7
-    assert len(np.unique(named["head"])) <= 7
+    assert len(np.unique(named["knn"])) == len(np.unique(named["ridge"])) == 10
+    assert len(np.unique(named["all classes"])) > 7 and top1["ridge"] > top1["logreg"]
+    assert len(np.unique(named["head"])) <= 7 and len(np.unique(named["logreg"])) <= 7
     assert np.array_equal(named["head"], named["unstored"])
     assert top1["head"] < 0.75
 
@@ -234,3 +245,46 @@ def test_what_needs_a_gpu(run_py: RunPy, tiny: list[str]) -> None:
         done = run_py(*arguments, "method=head", setting, "trainer.max_steps=5")
         assert done.returncode == 2
         assert message in done.stderr
+
+
+def test_a_head_starts_at_a_regression(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    """LP-FT: after a step that moves nothing the whole model is the regression, its average of weights too."""
+    still = ["trainer.max_steps=1", "optimizer.lr=1e-12", "trainer.ema_decay=0.9", "scheduler.warmup_steps=0"]
+    for method in (["full", "method.head_init=ridge", *still], ["ridge"]):
+        done = run_py(*tiny, f"method={method[0]}", *method[1:], "runs_dir=" + method[0])
+        assert done.returncode == 0, done.stderr
+    started, fitted = (probabilities(only_run(tmp_path, name)) for name in ("full", "ridge"))
+    np.testing.assert_allclose(started, fitted, atol=1e-4)
+
+
+def test_val_is_not_asked_once_it_was_learned_from(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    found = {}
+    for refit in ("train", "train_and_val"):
+        options = ["method=logreg", "method.options.C=[0.001,0.1]", f"method.options.refit={refit}"]
+        assert run_py(*tiny, *options, f"runs_dir={refit}").returncode == 0
+        found[refit] = result(only_run(tmp_path, refit))
+    val = [key for key in found["train"] if key.startswith("val/")]
+    assert val and all(found["train"][key] == found["train_and_val"][key] for key in val)
+    assert found["train"]["test/nll"] != found["train_and_val"]["test/nll"]
+    again = run_py("task=evaluate", f"run={only_run(tmp_path, 'train_and_val')}", "trainer.workers=0")
+    assert again.returncode == 0, again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["method=lda", "dataset.train_per_class=1"], "do not vary within their class"),
+        (["method=ridge", "method.options.k=5"], "method.options.k is no setting"),
+        (["method=ridge", "+method.options.k=5"], "unknown option method.options.k of method=ridge, which has: ridge"),
+        (["method=ranpac", "method.options.width=0"], "method.options.width=0 must be a whole number from 1"),
+        (["method=hma", "method.head_init=ridge"], "method.head_init=ridge: method=hma has no linear head"),
+        (["method=logreg", "method.class_token=true"], "method=logreg is fitted in one pass"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_head_that_can_not_be_fitted_is_one_line(
+    arguments: list[str], message: str, run_py: RunPy, tiny: list[str]
+) -> None:
+    done = run_py(*tiny, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr

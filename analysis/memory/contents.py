@@ -1,5 +1,6 @@
 """What a memory holds: rows, classes, ages, norms, and the pictures they come from."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import NO_ID, RealMemory
+from hma_ft.memory.class_sums import ClassSums
+from hma_ft.methods.base import Memory
 from hma_ft.tracking.result import read_result
 
 
@@ -24,7 +27,7 @@ class Row:
     label: int  # of a mixed image, the class with the larger share
     mixed_with: str  # file of the second image of a mixed one, else empty
     step: int | None  # training step that wrote it; None where rows have no age
-    norm: float  # of the feature, Euclidean
+    norm: float  # of the feature, Euclidean; nan where the memory keeps no features
 
 
 @dataclass
@@ -62,13 +65,12 @@ def contents(trained: Trained) -> list[Contents]:
         UserError: the method has none.
     """
     method = trained.method
-    memories: dict[str, RealMemory | FeatureBank] = {}
+    memories: dict[str, Memory] = {}
     for mode in trained.modes:
         trained.prepare_inference(mode)
         memories |= method.memories(mode)
     found = [
-        _real(trained, name, m) if isinstance(m, RealMemory) else _bank(trained, name, m)
-        for name, m in memories.items()
+        _real(trained, name, m) if isinstance(m, RealMemory) else _set(trained, name, m) for name, m in memories.items()
     ]
     head = getattr(method, "head", None)
     if isinstance(head, HMAHead) and head.synthetic_memory is not None:
@@ -76,7 +78,7 @@ def contents(trained: Trained) -> list[Contents]:
     if not found:
         raise UserError(
             f"run={trained.directory} (method {trained.config.method.name}) has no memory: give a run of method=hma, "
-            "hma_head, hma_head_cls or knn"
+            "hma_head, hma_head_cls, knn, head_knn, ncm, ridge, ranpac or lda"
         )
     return found
 
@@ -104,8 +106,9 @@ def _real(trained: Trained, name: str, memory: RealMemory) -> Contents:
     return Contents(name, memory.size, masked, probabilities.sum(0), rows)
 
 
-def _bank(trained: Trained, name: str, bank: FeatureBank) -> Contents:
-    norms = bank.features.norm(dim=1).tolist()
+def _set(trained: Trained, name: str, bank: FeatureBank | ClassSums) -> Contents:
+    """Sums keep no features, so their rows have no norm."""
+    norms = bank.features.norm(dim=1).tolist() if isinstance(bank, FeatureBank) else [math.nan] * len(bank)
     rows = [
         _row(trained, row, [sample, NO_ID], label, norms[row], None)
         for row, (sample, label) in enumerate(zip(bank.ids.tolist(), bank.labels.tolist(), strict=True))

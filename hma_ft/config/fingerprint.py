@@ -63,6 +63,9 @@ ADDED_LATER: dict[str, Any] = {
     "method.peft.name": "none",
     "method.peft.target": None,
     "method.peft.drop_path": 0.0,
+    "method.head_init": "none",
+    "method.options.mix": "probabilities",  # of head_knn
+    "method.options.voting": "similarity",  # of knn and head_knn
 }
 
 

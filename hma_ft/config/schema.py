@@ -30,6 +30,14 @@ class BackboneTuning(Enum):
     frozen = "frozen"
 
 
+class HeadInit(Enum):
+    """Where a linear head begins: at random, or at a regression on the features as they are (LP-FT)."""
+
+    none = "none"
+    logreg = "logreg"
+    ridge = "ridge"
+
+
 class Reads(Enum):
     """Groups of settings that some methods never read; `reads` has the settings of each.
 
@@ -220,6 +228,7 @@ class MethodConfig:
     reads: list[Reads] = field(default_factory=lambda: list(Reads))  # the others can't change its result
     backbone: BackboneTuning = BackboneTuning.full
     class_token: bool = False  # with a frozen backbone, the class token still trains
+    head_init: HeadInit = HeadInit.none  # of a linear head, before its first step
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
     peft: PeftConfig = field(default_factory=PeftConfig)

@@ -28,6 +28,11 @@ class WeightAverage:
         self.shadow = {name: parameter.detach().clone() for name, parameter in self.live.items()}
 
     @torch.no_grad()
+    def restart(self) -> None:
+        """Begin at the live weights as they are now."""
+        torch._foreach_copy_(list(self.shadow.values()), list(self.live.values()))
+
+    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the live weights after optimizer step `step`, counted from 1; all in one fused call."""
         weight = 1.0 - decay_of_step(self.decay, step)

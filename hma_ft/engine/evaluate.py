@@ -99,6 +99,13 @@ class Evaluator(Predictor):
             return self._fixed_features(split, indices)
         return self._extract(split, indices)
 
+    def some_features(self, split: str, indices: Tensor) -> LabelledFeatures:
+        """Features of few samples: those that are stored already, else of these alone."""
+        stored = self.store is not None and self.store.read_split(split) is not None
+        if self.method.features_are_fixed and (split in self._fixed or stored):
+            return self._fixed_features(split, indices)
+        return self._extract(split, indices)
+
     def _fixed_features(self, split: str, indices: Tensor | None) -> LabelledFeatures:
         """Computed once a run, or by an earlier run; the clock counts what computing them took, whoever did."""
         if split not in self._fixed:

@@ -19,9 +19,22 @@ from hma_ft.tracking.figures import confusion_png, curves_png
 from hma_ft.tracking.record import RunRecord
 
 
-def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: TrainState, journal: Journal) -> None:
-    """Evaluate the method as it is, and write result.json, predictions, tables and figures."""
+def reach_verdict(
+    evaluator: Evaluator,
+    method: Method,
+    splits: Splits,
+    state: TrainState,
+    journal: Journal,
+    *,
+    val_metrics: Metrics | None = None,
+) -> None:
+    """Evaluate the method as it is, and write result.json, predictions, tables and figures.
+
+    `val_metrics`: those of a method that has learned from val since.
+    """
     result: dict[str, float | int | str] = {}
+    if method.learns_from_val and val_metrics is not None:
+        result |= val_metrics.scalars("val")
     clock = evaluator.clock
     with clock.on(Spent.evaluation):
         for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
@@ -35,6 +48,7 @@ def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: T
     result |= {
         "inference": method.inference_modes()[0],
         "best/step": state.best_step,
+        **{f"chosen/{name}": value for name, value in method.chosen.items()},
         "params/trainable": trainable,
         "params/total": total,
         **_times(state, journal),
@@ -49,10 +63,13 @@ def reach_verdict(evaluator: Evaluator, method: Method, splits: Splits, state: T
 def evaluate_all(
     evaluator: Evaluator, method: Method, splits: Splits
 ) -> Iterator[tuple[str, str, Predictions, Metrics]]:
-    """Split, suffix of its figures ("" for the headline mode, else "_MODE"), predictions and what they are worth."""
+    """Split, suffix of its figures ("" for the headline mode, else "_MODE"), predictions and what they are worth.
+
+    Of a method that has learned from val, test alone.
+    """
     headline, *others = method.inference_modes()
     for mode in (headline, *others):
-        for split in ("val", "test"):
+        for split in ("test",) if method.learns_from_val else ("val", "test"):
             predictions = evaluator.predict(split, mode)
             metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
             yield split, "" if mode == headline else f"_{mode}", predictions, metrics

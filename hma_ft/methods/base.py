@@ -1,9 +1,11 @@
 """What the training loop knows of a method."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -11,6 +13,9 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
+from hma_ft.memory.class_sums import ClassSums
+
+Memory = RealMemory | FeatureBank | ClassSums  # of training images, with their ids
 
 
 class Output(NamedTuple):
@@ -26,6 +31,17 @@ class LabelledFeatures(NamedTuple):
     features: Tensor  # [N, D]
     labels: Tensor  # [N]
     ids: Tensor  # [N]
+
+    def chosen(self, rows: Tensor) -> "LabelledFeatures":
+        """Some of them: indices, or bool [N]."""
+        return LabelledFeatures(*(column[rows.to(column.device)] for column in self))
+
+
+def joined(first: LabelledFeatures, second: LabelledFeatures) -> LabelledFeatures:
+    """Both, in the order of their ids."""
+    columns = [torch.cat(pair) for pair in zip(first, second, strict=True)]
+    order = columns[2].argsort()
+    return LabelledFeatures(*(column[order] for column in columns))
 
 
 class Observation(NamedTuple):
@@ -45,6 +61,10 @@ class Method(nn.Module, ABC):
     """
 
     training_only: tuple[str, ...] = ()  # prefixes of state that only training needs; not saved with the best weights
+    learns_from_val = False  # its last weights come from val too (`refit`), of which it then tells nothing
+    fits = False  # learns in one pass over the features of a frozen backbone, by `fit`
+    excludes_own_rows = True  # an image whose id is given does not read what a memory holds of itself
+    takes_new_classes = False  # `add_classes` makes room for classes that the run did not know
 
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         """`soft_labels`: training targets are class probabilities (mixup, cutmix, smoothing) and not class ids."""
@@ -70,8 +90,11 @@ class Method(nn.Module, ABC):
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
         return functional.cross_entropy(output.logits, targets)
 
-    def starting_indices(self, labels: Tensor) -> Tensor | None:
-        """Training samples whose features the method takes before its first step, given the labels [N]; None: none."""
+    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
+        """Training samples whose features the method takes before its first step, given the labels [N]; None: none.
+
+        `taught`: those that steps train on; None: all.
+        """
         return None
 
     def start(self, reference: LabelledFeatures) -> None:
@@ -81,9 +104,33 @@ class Method(nn.Module, ABC):
     def observe(self, step: list[Observation]) -> None:
         """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
 
-    def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
-        """Of a method without trainable parameters: learn from all training features in one pass."""
-        raise NotImplementedError(f"{type(self).__name__} has no trainable parameters and no fit")
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
+        """Learn from training features in one pass and choose on val; of a method that `fits`.
+
+        `later`: training images of classes that come after all that is learned (`dataset.new_classes`); a memory may
+        hold them, nothing else may depend on them. None: there are none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no fit")
+
+    def refit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
+        """Learn from both, with what `fit` has chosen; of a method that `learns_from_val`."""
+        raise NotImplementedError(f"{type(self).__name__} has no refit")
+
+    def calibrate(self, val: LabelledFeatures) -> None:
+        """Choose on val what is chosen after training, with the weights that val chose; a pure function of both.
+
+        What it finds is part of the method's state. Called in the headline inference mode, prepared.
+        """
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether `calibrate` has anything to choose."""
+        return False
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """What `fit` or `calibrate` has chosen on val, by name; result.json has it as `chosen/NAME`."""
+        return {}
 
     def enter_mode(self, *, training: bool) -> None:
         """Change to training or evaluation mode unless the method is there: to walk all modules costs a step time."""
@@ -135,13 +182,37 @@ class Method(nn.Module, ABC):
         """Take the features that `reference_indices` asked for."""
         raise NotImplementedError(f"{type(self).__name__} reads no reference features")
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """By name, the memories of training images that an inference mode reads; after `set_reference`, if any."""
         return {}
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Append labelled images to every memory that the mode reads, without training."""
         raise NotImplementedError(f"{type(self).__name__} has no memory")
+
+    def remove_from_memories(
+        self, ids: Tensor, mode: str, fetch: Callable[[Tensor], LabelledFeatures]
+    ) -> dict[str, int]:
+        """Take training images [N] out of every memory that the mode reads, without training.
+
+        `fetch` gives the features of some of them. Returns the number of rows that each memory lost, by its name.
+        """
+        removed = {}
+        for name, memory in self.memories(mode).items():
+            if isinstance(memory, ClassSums):
+                raise NotImplementedError(
+                    f"{type(self).__name__} keeps sums, of which `fetch` must say what to subtract"
+                )
+            removed[name] = memory.remove(ids)
+        return removed
+
+    def add_classes(self, number: int) -> None:
+        """Make room for classes that the run did not know, of which images are then added to the memories."""
+        raise NotImplementedError(f"{type(self).__name__} has a fixed number of classes")
+
+    def trained_linear_head(self) -> nn.Linear | None:
+        """The layer on the features that steps train and `method.head_init` may start; None if there is none."""
+        return None
 
     def linear_classifier(self) -> nn.Linear | None:
         """The layer that alone turns features into logits; None where there is more to it.

@@ -1,7 +1,7 @@
 """From a method's configuration to the method."""
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import MethodConfig
+from hma_ft.config.schema import HeadInit, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.importing import import_class
 from hma_ft.methods.base import Method
@@ -16,5 +16,10 @@ def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *,
         raise UserError(
             f"method.name={config.name} has no head that trains by steps, so nothing can train in the backbone: "
             "set method.backbone=frozen, method/peft=none, method.class_token=false and method.tokens.type=none"
+        )
+    if config.head_init is not HeadInit.none and method.trained_linear_head() is None:
+        raise UserError(
+            f"method.head_init={config.head_init.value}: method={config.name} has no linear head on the features that "
+            "steps train; set method.head_init=none"
         )
     return method

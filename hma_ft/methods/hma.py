@@ -10,10 +10,11 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig, TrainContext
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import FeatureBank, class_balanced
+from hma_ft.hma.bank import class_balanced
 from hma_ft.hma.momentum import MomentumEncoder
+from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Method, Observation
+from hma_ft.methods.base import LabelledFeatures, Memory, Method, Observation
 
 
 class HMA(Method):
@@ -53,7 +54,7 @@ class HMA(Method):
         """The head's, where it has neither a memory nor attention between datapoints."""
         return self.head.classifier if self.head.labels is None else None
 
-    def starting_indices(self, labels: Tensor) -> Tensor | None:
+    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
         """As many training samples as the real memory has rows, balanced over classes, if it is to start with them."""
         if self.head.real_memory is None or self.config.real.start is MemoryStart.empty:
             return None
@@ -103,9 +104,9 @@ class HMA(Method):
             return None
         return class_balanced(labels, self.config.support_size)
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """The real memory, which every mode reads, and in mode `support` the support set."""
-        found: dict[str, RealMemory | FeatureBank] = {}
+        found: dict[str, Memory] = {}
         if self.head.real_memory is not None:
             found["real"] = self.head.real_memory
         if self.head.support is not None and Inference(mode) is Inference.support:

@@ -3,44 +3,47 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Method
-from hma_ft.methods.neighbours import (
-    knn_probabilities,
-    l2_normalize,
-    nearest_in_blocks,
-    require_vote_options,
-    weighted_vote,
-)
+from hma_ft.methods.base import LabelledFeatures, Memory, Method, joined
+from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, nearest_in_blocks, weighted_vote
+from hma_ft.methods.options import COUNT, POSITIVE, list_of, one_of, read_options
+
+VOTING = one_of("similarity", "rank")
 
 
 class KNN(Method):
-    """Neighbours are the training split's; k and temperature are chosen on val, by accuracy, then likelihood."""
+    """Neighbours are the training split's; k and temperature are chosen on val, by accuracy, then likelihood.
+
+    `options`: k and temperature, the values to choose from; voting, `similarity` or `rank`, which has no temperature.
+    """
+
+    fits = True
+    takes_new_classes = True
 
     k: Tensor
     temperature: Tensor
 
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         super().__init__(backbone, num_classes, config, soft_labels)
+        kinds = {"k": list_of(COUNT), "temperature": list_of(POSITIVE), "voting": VOTING}
+        options = read_options(config, kinds, {"voting": "similarity"})
         self.bank = FeatureBank(backbone.width)
-        self.choices = _choices(config.options)
+        self.ranks_vote = options["voting"] == "rank"
+        self.choices = list(itertools.product(options["k"], [1.0] if self.ranks_vote else options["temperature"]))
         self.register_buffer("k", torch.tensor(self.choices[0][0]))
         self.register_buffer("temperature", torch.tensor(float(self.choices[0][1])))
         self._held: tuple[int, float] | None = None  # k and temperature as numbers, read from the device once
 
     @torch.no_grad()
-    def fit(self, train: LabelledFeatures, val: LabelledFeatures) -> None:
-        """Store the training features and choose k and temperature; of equal choices the first."""
-        self.bank.set(*l2_normalize(train))
+    def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
+        """Store all training features and choose k and temperature, of equal choices the first."""
+        self.bank.set(*l2_normalize(train if later is None else joined(train, later)))
         scores = self._scores(val).tolist()
         k, temperature = max(zip(self.choices, scores, strict=True), key=lambda choice: choice[1])[0]
         self.k.fill_(k)
@@ -56,7 +59,9 @@ class KNN(Method):
         for block, found in nearest_in_blocks(val.features, None, self.bank, k=most):
             labels = val.labels[block]
             for score, (k, temperature) in zip(scores, self.choices, strict=True):
-                probabilities = weighted_vote(found, num_classes=self.num_classes, k=k, temperature=temperature)
+                probabilities = weighted_vote(
+                    found, num_classes=self.num_classes, k=k, temperature=None if self.ranks_vote else temperature
+                )
                 score[0] += (probabilities.argmax(1) == labels).sum()
                 score[1] += probabilities.gather(1, labels.unsqueeze(1)).log().sum(dtype=torch.float64)
         return scores
@@ -64,8 +69,14 @@ class KNN(Method):
     def classify(self, features: Tensor, ids: Tensor | None) -> Tensor:
         """Features [B, D] -> log-probabilities [B, C]; an image with an id is no neighbour of its own."""
         k, temperature = self._held or (int(self.k), float(self.temperature))
-        voted = knn_probabilities(features, ids, self.bank, num_classes=self.num_classes, k=k, temperature=temperature)
-        return voted.log()
+        return knn_probabilities(
+            features,
+            ids,
+            self.bank,
+            num_classes=self.num_classes,
+            k=k,
+            temperature=None if self.ranks_vote else temperature,
+        ).log()
 
     @contextmanager
     def inference(self, mode: str) -> Iterator[None]:
@@ -76,7 +87,7 @@ class KNN(Method):
         finally:
             self._held = None
 
-    def memories(self, mode: str) -> dict[str, RealMemory | FeatureBank]:
+    def memories(self, mode: str) -> dict[str, Memory]:
         """The neighbours."""
         return {"neighbours": self.bank}
 
@@ -84,12 +95,11 @@ class KNN(Method):
         """Further neighbours; k and temperature stay."""
         self.bank.add(*l2_normalize(added))
 
+    def add_classes(self, number: int) -> None:
+        """Room for classes that the run did not know."""
+        self.num_classes += number
 
-def _choices(options: dict[str, Any]) -> list[tuple[int, float]]:
-    """Return every pair of k and temperature. UserError where one is no list of such numbers."""
-    for name in ("k", "temperature"):
-        if not isinstance(options[name], list) or not options[name]:
-            raise UserError(f"method.options.{name}={options[name]} must be a list of what val chooses from")
-        for value in options[name]:
-            require_vote_options(**{name: value})
-    return list(itertools.product(options["k"], options["temperature"]))
+    @property
+    def chosen(self) -> dict[str, float]:
+        """k and, unless ranks vote, the temperature."""
+        return {"k": int(self.k)} | ({} if self.ranks_vote else {"temperature": float(self.temperature)})

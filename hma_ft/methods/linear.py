@@ -21,6 +21,10 @@ class Linear(Method):
         """Features [B, D] -> logits [B, C]."""
         return self.head(features)
 
+    def trained_linear_head(self) -> nn.Linear:
+        """The head."""
+        return self.head
+
     def linear_classifier(self) -> nn.Linear:
         """The head."""
         return self.head

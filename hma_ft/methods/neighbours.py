@@ -1,6 +1,8 @@
-"""The vote of the nearest training images: cosine similarity, weighted by exp(similarity / temperature).
+"""The vote of the nearest training images by cosine similarity.
 
-Wu et al., Unsupervised feature learning via non-parametric instance discrimination, CVPR 2018, section 3.4.
+A neighbour's weight is exp(similarity / temperature) (Wu et al., Unsupervised feature learning via non-parametric
+instance discrimination, CVPR 2018, section 3.4), or 1 / (rank + 2), the nearest having rank 0 (rank voting: Geirhos et
+al., Towards flexible perception with visual memory, ICML 2025).
 
 Similarities, weights and votes are computed in float32, or in float64 if the features are, whatever autocast says:
 bfloat16 tells cosines around 0.78 apart by steps of 0.004, which is more than separates many neighbours. Queries and
@@ -9,19 +11,19 @@ rows are taken in blocks, so that memory does not grow with the product of their
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hma_ft.errors import UserError
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import share_an_image
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.precision import at_least_single, without_autocast
 
 FLOOR = 1e-6  # probability of a class without any neighbour, before normalisation
+RANK_OFFSET = 2.0  # of the published code
 QUERIES, ROWS = 1024, 32768  # of a block, whose similarities take 128 MiB in float32
 
 
@@ -39,11 +41,11 @@ def l2_normalize(features: LabelledFeatures) -> LabelledFeatures:
 
 
 def knn_probabilities(
-    features: Tensor, ids: Tensor | None, bank: FeatureBank, *, num_classes: int, k: int, temperature: float
+    features: Tensor, ids: Tensor | None, bank: FeatureBank, *, num_classes: int, k: int, temperature: float | None
 ) -> Tensor:
     """Return the class probabilities [B, C] of features [B, D] by the k nearest rows of a bank of unit features.
 
-    An image with an id is no neighbour of its own.
+    An image with an id is no neighbour of its own. Without a `temperature` ranks vote.
     """
     blocks = nearest_in_blocks(features, ids, bank, k=k)
     votes = [weighted_vote(found, num_classes=num_classes, k=k, temperature=temperature) for _, found in blocks]
@@ -80,29 +82,23 @@ def nearest(features: Tensor, ids: Tensor | None, bank: FeatureBank, *, k: int) 
         return found
 
 
-def weighted_vote(found: Nearest, *, num_classes: int, k: int, temperature: float) -> Tensor:
-    """Return the class probabilities [B, C] by the first k of the rows found; equal ones where there is no row."""
+def weighted_vote(found: Nearest, *, num_classes: int, k: int, temperature: float | None) -> Tensor:
+    """Return the class probabilities [B, C] by the first k of the rows found; equal ones where there is no row.
+
+    Without a `temperature` ranks vote.
+    """
     similarities, labels = found.similarities[:, :k], found.labels[:, :k]
     with without_autocast(similarities):
-        weights = ((similarities - similarities[:, :1]) / temperature).exp()
+        if temperature is None:
+            ranks = torch.arange(similarities.shape[1], device=similarities.device, dtype=similarities.dtype)
+            weights = (1 / (ranks + RANK_OFFSET)).expand_as(similarities)
+        else:
+            weights = ((similarities - similarities[:, :1]) / temperature).exp()
         weights = weights.masked_fill(similarities == -math.inf, 0.0)
         # shape[0]: torch.export would take len() for a constant
         votes = weights.new_zeros(weights.shape[0], num_classes).scatter_add_(1, labels, weights)
         share = votes / votes.sum(1, keepdim=True).clamp_min(FLOOR) + FLOOR
         return share / share.sum(1, keepdim=True)
-
-
-def require_vote_options(**options: Any) -> None:
-    """Raise a UserError for `k`, `temperature` or `weight` that is no number of its range."""
-    fits = {
-        "k": (lambda value: isinstance(value, int) and value >= 1, "a whole number from 1"),
-        "temperature": (lambda value: isinstance(value, int | float) and value > 0, "a number above 0"),
-        "weight": (lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1"),
-    }
-    for name, value in options.items():
-        fit, wanted = fits[name]
-        if not fit(value):
-            raise UserError(f"method.options.{name}={value} must be {wanted}")
 
 
 def _merge(one: Nearest, other: Nearest, k: int) -> Nearest:

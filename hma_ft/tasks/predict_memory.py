@@ -1,7 +1,8 @@
-"""What `task=predict` changes in a trained memory: `memory=FOLDER` adds pictures, `memory_remove=FILE` takes some out.
+"""What `task=predict` changes in a trained memory: `memory=FOLDER` adds images, `memory_remove=FILE` takes some out.
 
 Every memory that the inference mode reads is changed: the real memory in each mode, the support set in mode
-`support`, the neighbours of kNN. The memory grows and shrinks; no weight changes, and nothing is saved.
+`support`, the neighbours of kNN, the sums or features of a head in closed form, which is then solved anew. The memory
+grows and shrinks; nothing is trained, and nothing is saved.
 """
 
 import difflib
@@ -21,9 +22,8 @@ from hma_ft.data.sources.base import Samples
 from hma_ft.engine.held_images import HeldImages
 from hma_ft.errors import UserError
 from hma_ft.finished_run import FinishedRun
-from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import NO_ID, RealMemory
-from hma_ft.methods.base import LabelledFeatures
+from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.names import printable
 from hma_ft.tasks.pictures import Identify, no_id, read_batches
 
@@ -42,25 +42,31 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identi
     if not memories:
         raise UserError(
             f"run={config.run} reads no memory of training images in its inference mode {mode}: memory and "
-            "memory_remove need a run with a real memory (method=hma), inference=support, or method=knn"
+            "memory_remove need a run with a real memory (method=hma), inference=support, neighbours (method=knn, "
+            "head_knn) or a head in closed form (method=ncm, ridge, ranpac, lda)"
         )
     lines = []
     if config.memory_remove is not None:
         samples = named_samples(Path(config.memory_remove), count=run.train_size, train=lambda: run.splits.train)
-        for name, memory in memories.items():
-            lines.append(f"memory {name}: {memory.remove(samples)} rows of {len(samples)} named samples removed")
+        removed = run.method.remove_from_memories(samples, mode, lambda ids: run.evaluator.some_features("train", ids))
+        lines += [f"memory {name}: {n} rows of {len(samples)} named samples removed" for name, n in removed.items()]
     known = _PictureIds(run.held_images)
     if config.memory is not None:
+        if run.method.takes_new_classes and (new := _new_classes(Path(config.memory), run.class_names)):
+            run.method.add_classes(len(new))
+            run.class_names = [*run.class_names, *new]
+            lines.append(f"classes that the run did not know: {', '.join(new)}")
         added, remarks = _labelled_features(Path(config.memory), run, known)
         run.method.add_to_memories(added, mode)
         lines += remarks
         lines += [
-            f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now" for name, of in memories.items()
+            f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now"
+            for name, of in run.method.memories(mode).items()
         ]
     return known, lines
 
 
-def rows(memory: RealMemory | FeatureBank) -> int:
+def rows(memory: Memory) -> int:
     """How many images a memory holds."""
     return int(memory.filled.sum()) if isinstance(memory, RealMemory) else len(memory)
 
@@ -144,6 +150,13 @@ def _labelled_features(folder: Path, run: FinishedRun, known: _PictureIds) -> tu
     columns = (torch.tensor(column, device=features[0].device) for column in (labels, ids))
     remarks = [*left_out.in_words(), *left_out.unreadable, *(f"skipped: {line}" for line in failed)]
     return LabelledFeatures(torch.cat(features), *columns), remarks
+
+
+def _new_classes(folder: Path, class_names: list[str]) -> list[str]:
+    """Names of class folders that are no class of the run."""
+    known = {unicodedata.normalize("NFC", name) for name in class_names}
+    children, _ = class_folders(folder, LeftOut())
+    return [name for name, child in children.items() if name not in known and images_below(child, LeftOut())]
 
 
 def _class_folders(folder: Path, class_names: list[str], left_out: LeftOut) -> list[tuple[int, list[Path]]]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hma_ft.config.schema import TrackingConfig
+from hma_ft.engine.checkpoint import load_newest
 from hma_ft.tracking.mlflow_content import points, read_content, result_points
 from hma_ft.tracking.mlflow_store import connect, tracking_uri
 from tests import processes
@@ -125,10 +126,10 @@ def assert_same_outcome(run: RealRun, reference: RealRun) -> None:
 
 def _chosen_and_last(run: RealRun) -> dict[str, torch.Tensor]:
     """All tensors of the last checkpoint and of the weights that val chose."""
-    state = json.loads((run.directory / "result.json").read_text())
-    (best,) = (run.directory / "checkpoints").glob(f"best-{state['best/step']:08d}-*.pt")
+    best = load_newest(run.directory / "checkpoints", kind="best")
+    assert best is not None
     last = torch.load(run.checkpoints[-1], weights_only=True)["learner"]
-    return dict(_tensors(last, "last")) | dict(_tensors(torch.load(best, weights_only=True), "best"))
+    return dict(_tensors(last, "last")) | dict(_tensors(best, "best"))
 
 
 def _tensors(node: Any, name: str) -> list[tuple[str, torch.Tensor]]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
 from torch.nn import functional
 
 from hma_ft.errors import UserError
@@ -75,3 +76,97 @@ def test_it_names_a_class_once_its_pictures_are_in_the_bank(build: Build) -> Non
 def test_an_option_out_of_range_is_named(option: str, build: Build) -> None:
     with pytest.raises(UserError, match=f"method.options.{option} must be"):
         build("head_knn", f"method.options.{option}")
+
+
+def dense_rank_vote(features: Tensor, train: LabelledFeatures, k: int) -> Tensor:
+    """Geirhos et al.: the neighbour of rank r, from 0, votes with 1 / (r + 2)."""
+    cosines = functional.normalize(features, dim=1) @ functional.normalize(train.features, dim=1).T
+    nearest = cosines.argsort(dim=1, descending=True)[:, :k]
+    votes = torch.zeros(len(features), CLASSES, dtype=torch.float64)
+    for rank in range(k):
+        votes[torch.arange(len(features)), train.labels[nearest[:, rank]]] += 1 / (rank + 2)
+    return votes / votes.sum(1, keepdim=True)
+
+
+def test_ranks_vote_as_published(build: Build) -> None:
+    train, val, test = clusters(200, 1), clusters(90, 2), clusters(75, 3)
+    options = ("method.options.voting=rank", "method.options.k=[7]")
+    knn = build("knn", *options).eval()
+    knn.fit(train, val)
+    voted = dense_rank_vote(test.features, train, 7)
+    torch.testing.assert_close(knn.classify(test.features, None).exp().double(), voted, atol=2e-5, rtol=0)
+    assert knn.chosen == {"k": 7}
+    many = build("knn", "method.options.voting=rank").eval()
+    many.fit(train, val)
+    hits = {k: (dense_rank_vote(val.features, train, k).argmax(1) == val.labels).sum() for k, _ in many.choices}
+    assert hits[int(many.k)] == max(hits.values())
+    method = build("head_knn", "method.options.voting=rank", "method.options.k=7").eval()
+    method.set_reference(train)
+    head = method.head(test.features).softmax(1).double()
+    with torch.no_grad(), method.inference("alone"):
+        own = method.classify(test.features, None).softmax(1).double()
+    torch.testing.assert_close(own, (head + voted) / 2, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("mix", ["probabilities", "logits"])
+def test_k_temperature_and_weight_are_chosen_on_val(mix: str, build: Build) -> None:
+    """Against a table of every choice, each written out."""
+    method = build("head_knn_tuned", f"method.options.mix={mix}", "method.options.k=[20,1,5]").eval()
+    train, val = clusters(200, 1), clusters(150, 2)
+    method.set_reference(train)
+    with torch.no_grad():
+        method.head.weight += 0.05 * torch.stack([train.features[train.labels == c].mean(0) for c in range(CLASSES)])
+    log_head = method.head(val.features).double().log_softmax(1).detach()
+    table = {}
+    for k, temperature, weight in method.choices:
+        voted = dense(val.features, train, k, temperature)
+        if mix == "logits":
+            mixed = (1 - weight) * log_head + weight * voted.log()
+        else:
+            mixed = ((1 - weight) * log_head.exp() + weight * voted).log()
+        hits = (mixed.argmax(1) == val.labels).sum().item()
+        table[k, temperature, weight] = hits, -functional.cross_entropy(mixed, val.labels).item()
+    before = method.chosen
+    assert before == {"k": 20, "temperature": 0.07, "weight": 0.5}
+    for stale in (None, (1.0, 1.0, 0.9)):  # whatever was chosen before
+        if stale is not None:
+            method.chosen_mixture.copy_(torch.tensor(stale))
+        method.calibrate(val)
+        chosen = method.chosen
+        best = max(table.values())
+        reached = table[chosen["k"], chosen["temperature"], chosen["weight"]]
+        assert reached[0] == best[0] and reached[1] == pytest.approx(best[1], abs=1e-5)
+        assert chosen != before
+    with torch.no_grad(), method.inference("alone"):
+        accuracy = (method.classify(val.features, None).argmax(1) == val.labels).sum().item()
+    assert accuracy == best[0] > min(table.values())[0]
+    again = build("head_knn_tuned", f"method.options.mix={mix}", "method.options.k=[20,1,5]").eval()
+    again.load_state_dict(method.state_dict())
+    assert again.chosen == chosen
+
+
+def test_fixed_values_leave_nothing_to_save(build: Build) -> None:
+    method = build("head_knn")
+    assert not method.calibrates and method.chosen == {}
+    assert {name for name in method.state_dict() if not name.startswith("backbone.")} == {
+        *("head.weight", "head.bias", "bank.features", "bank.labels", "bank.ids")
+    }
+
+
+def test_a_class_that_the_run_did_not_know_is_named(build: Build) -> None:
+    method = build("head_knn").eval()
+    many, few = clusters(300, 1), clusters(100, 2)
+    for features in (many, few):  # every third image moves away, to a class of its own
+        features.features[::3] += 3 * torch.ones(96)
+        features.labels[::3] = CLASSES
+    known = many.labels < CLASSES
+    method.set_reference(LabelledFeatures(*(values[known] for values in many)))
+    assert method.takes_new_classes and not build("head_knn", "method.options.mix=logits").takes_new_classes
+    method.add_classes(1)
+    method.add_to_memories(LabelledFeatures(*(values[~known] for values in many)), "alone")
+    with torch.no_grad(), method.inference("alone"):
+        probabilities = method.classify(few.features, None).softmax(1)
+    assert probabilities.shape == (100, CLASSES + 1)
+    right = probabilities.argmax(1) == few.labels
+    assert right[few.labels == CLASSES].double().mean() > 0.9
+    assert right[few.labels < CLASSES].double().mean() > 0.5

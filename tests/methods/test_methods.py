@@ -94,7 +94,8 @@ def test_counts_are_of_the_model_that_predicts(name: str, build: Build) -> None:
     outside = ("backbone.", "momentum_encoder.")
     head = sum(p.numel() for n, p in method.named_parameters() if not n.startswith(outside))
     assert head == OF_THE_HEAD.get(name, head)
-    assert total == sum(backbone.values()) + head
+    solved = sum(b.numel() for n, b in method.named_buffers() if n in ("weight", "bias"))
+    assert total == sum(backbone.values()) + head + solved
     expected = trains_in_backbone(name, method)
     assert trainable == head + sum(count for n, count in backbone.items() if n in expected)
     assert not any("vit.head." in n for n, _ in method.named_parameters())  # the old classifier

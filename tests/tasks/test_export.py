@@ -131,6 +131,46 @@ def test_other_methods_load_without_data(exported: Callable[..., Exported], meth
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("method=ridge",),
+        ("method=lda", "dataset.new_classes=2"),
+        ("method=logreg", "method.options.C=[0.1]"),
+        ("method=ncm", "method.options.transform=un"),
+    ],
+    ids=" ".join,
+)
+def test_a_head_in_closed_form_is_a_linear_layer_in_plain_timm(
+    arguments: tuple[str, ...], exported: Callable[..., Exported]
+) -> None:
+    run, folder, printed = exported(*arguments)
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    assert isinstance(model.head, torch.nn.Linear) and model.head.weight.dtype == torch.float32
+    images = pictures()
+    with torch.no_grad():
+        logits = model((images / 255 - 0.5) / 0.5).numpy()
+    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", images), logits, atol=1e-5 * np.abs(logits).max())
+    assert_as_recorded(run, folder / "model.onnx", "predictions.npz")
+    assert "timm's layout" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [("method=ncm",), ("method=ranpac", "method.options.width=200"), ("method=cache",), ("method=head_knn_tuned",)],
+    ids=" ".join,
+)
+def test_other_heads_load_without_data(arguments: tuple[str, ...], exported: Callable[..., Exported]) -> None:
+    run, folder, _ = exported(*arguments)
+    assert_as_recorded(run, folder / "model.onnx", "predictions.npz")
+    loaded = load_own_layout(folder)
+    with torch.no_grad(), loaded.method.inference("alone"):
+        logits = loaded.method(pictures()).logits.numpy()
+    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", pictures()), logits, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_card_says_what_the_record_says(exported: Callable[..., Exported]) -> None:
     run, folder, _ = exported("method=head")
     card = (folder / "README.md").read_text()

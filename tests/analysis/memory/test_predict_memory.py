@@ -19,6 +19,9 @@ from hma_ft.data.decode import decode
 from hma_ft.data.image_files import LeftOut
 from hma_ft.data.sources.base import FileSamples
 from hma_ft.errors import UserError
+from hma_ft.methods.base import LabelledFeatures
+from hma_ft.methods.closed_form import ClosedForm
+from hma_ft.methods.neighbours import l2_normalize
 from hma_ft.tasks.predict_memory import _class_folders, named_samples
 from tests import processes
 from tests.analysis.conftest import Train
@@ -116,6 +119,38 @@ def test_removed_samples_are_gone(hma_run: Path, pictures: Path, predict: Predic
     with torch.no_grad():
         expected = head(features(trained, pictures / "input")).softmax(1).max(1).values
     assert probabilities(pictures) == pytest.approx(expected.tolist(), abs=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ridge", "ranpac", "ncm", "knn"])
+def test_a_class_comes_and_images_go(method: str, train: Train, pictures: Path, predict: Predict) -> None:
+    """Against the head fitted anew, from the features as they are, to what is then there."""
+    run = train(f"method={method}", *(["method.options.width=150"] if method == "ranpac" else []))
+    (pictures / "memory" / "7").rename(pictures / "memory" / "zebra")
+    (pictures / "remove.txt").write_text("0\n17\n18\n")
+    result = predict(run, f"memory={pictures / 'memory'}", f"memory_remove={pictures / 'remove.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert "1 new classes: zebra" in result.stdout
+    assert "3 rows of 3 named samples removed" in result.stdout and "3 pictures added" in result.stdout
+    trained = open_run(str(run), device="cpu")
+    fitted, seen = trained.parts.method, trained.parts.evaluator.features("train")
+    kept = ~torch.isin(seen.ids, torch.tensor([0, 17, 18]))
+    fitted.add_classes(1)
+    added = torch.cat([features(trained, pictures / "memory" / name) for name in ("3", "zebra")])
+    everything = LabelledFeatures(
+        torch.cat([seen.features[kept], added]),
+        torch.cat([seen.labels[kept], torch.tensor([3, 3, 10])]),
+        torch.cat([seen.ids[kept], torch.tensor([9001, 9002, 9003])]),
+    )
+    if isinstance(fitted, ClosedForm):
+        fitted.remember(everything)
+        fitted._solve()
+    else:
+        fitted.bank.set(*l2_normalize(everything))
+    with torch.no_grad(), fitted.inference("alone"):
+        expected = fitted.classify(features(trained, pictures / "input"), None).softmax(1)
+    assert expected.shape[1] == 11
+    assert probabilities(pictures) == pytest.approx(expected.max(1).values.tolist(), abs=2e-6)
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""What the heads in closed form keep of training images."""

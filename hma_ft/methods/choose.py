@@ -1,0 +1,96 @@
+"""What val chooses between: classifiers that differ in a hyperparameter. Accuracy decides, then likelihood."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.nn import functional
+
+from hma_ft.methods.base import LabelledFeatures
+
+ABSENT = -1e4  # logit of a class without a training image: probability 0 in single precision
+BLOCK_ROWS = 4096  # images whose logits are computed at a time
+
+
+class Solution(NamedTuple):
+    """A linear classifier: scores of x [M] are W x + b."""
+
+    value: float  # of the hyperparameter
+    weight: Tensor  # float64 [C, M]
+    bias: Tensor  # float64 [C]
+
+    def scaled(self, scale: float, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias whose outputs are logits; a class that is not `present` [C] is never predicted."""
+        weight = (scale * self.weight).masked_fill(~present[:, None], 0.0)
+        return weight, (scale * self.bias).masked_fill(~present, ABSENT)
+
+
+class Score(NamedTuple):
+    """How well val is predicted; compares as a tuple does."""
+
+    accuracy: float
+    log_likelihood: float  # mean, nats an image
+
+
+def score(logits: Tensor, labels: Tensor) -> Score:
+    """The score of logits [N, C] for class ids [N]."""
+    accuracy = (logits.argmax(1) == labels).double().mean()
+    return Score(accuracy.item(), -functional.cross_entropy(logits.double(), labels).item())
+
+
+class Choice(NamedTuple):
+    """What val has chosen."""
+
+    solution: Solution
+    scale: float  # that turns its scores into logits
+
+
+@torch.no_grad()
+def choose(
+    solutions: Iterable[Solution],
+    val: LabelledFeatures,
+    present: Tensor,
+    *,
+    lift: Callable[[Tensor], Tensor] = lambda features: features,
+    fit_scale: bool = True,
+) -> Choice | None:
+    """The solution that predicts val best; None if there is no solution.
+
+    `present` [C]: classes with training images. `lift` makes x of features float64 [N, D]. `fit_scale`: the scores are
+    no logits yet, and val also says by what factor they become some.
+    """
+    best, reached = None, Score(-math.inf, -math.inf)
+    known = present[val.labels]
+    numbers = (present.cumsum(0) - 1)[val.labels[known]]  # among the classes that are present
+    for solution in solutions:
+        scores = torch.cat(
+            [
+                functional.linear(lift(part.double()), solution.weight, solution.bias)
+                for part in val.features.split(BLOCK_ROWS)
+            ]
+        )
+        scale = best_scale(scores[known][:, present], numbers) if fit_scale else 1.0
+        found = score((scale * scores).masked_fill(~present, ABSENT), val.labels)
+        if best is None or found > reached:
+            best, reached = Choice(solution, scale), found
+    return best
+
+
+def best_scale(scores: Tensor, labels: Tensor) -> float:
+    """The factor > 0 that makes scores [N, C] the likeliest logits of class ids [N] (Guo et al., ICML 2017).
+
+    It changes no prediction; scores that were fitted to no probability need it for theirs. The labels are smoothed by
+    1 / (N + 2), after Platt (1999), so that the factor is finite where all are right.
+    """
+    spread = scores.std().item() if scores.numel() > 1 else 0.0
+    if not spread > 0 or not math.isfinite(spread):
+        return 1.0
+    unit, smoothing = scores.double() / spread, 1 / (len(labels) + 2)
+
+    def loss(log_factor: float) -> float:
+        return functional.cross_entropy(unit * math.exp(log_factor), labels, label_smoothing=smoothing).item()
+
+    return math.exp(minimize_scalar(loss, bounds=(-10.0, 10.0), method="bounded").x) / spread
