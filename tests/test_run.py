@@ -177,7 +177,7 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
         "ridge": ["method=ridge", "dataset.new_classes=3"],
         "logreg": ["method=logreg", "method.options.C=[0.1]", "dataset.new_classes=3"],
     }.items():
-        done = run_py(*tiny, "trainer.max_steps=300", "optimizer.lr=0.01", "fresh=true", *options)
+        done = run_py(*tiny, "trainer.max_steps=100", "optimizer.lr=0.03", "fresh=true", *options)
         assert done.returncode == 0, done.stderr
         directory = max((tmp_path / "runs/digits").iterdir(), key=lambda run: (run / "result.json").stat().st_mtime_ns)
         named[name], top1[name] = probabilities(directory).argmax(1), result(directory)["test/top1"]

@@ -1,4 +1,4 @@
-"""What is known of each choice of conf/method/peft: where it acts, how many parameters it trains, who proposed it."""
+"""What is known of the heads, and of each choice of conf/method/peft: formula, parameters, who proposed it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -113,5 +113,54 @@ ENTRIES: dict[str, Entry] = {
         "2 (11 L D + 2 D)",
         lambda s, o: 2 * (11 * s.depth * s.width + 2 * s.width),
         "Lian et al., NeurIPS 2022",
+    ),
+}
+
+
+class Head(NamedTuple):
+    """One row of the table of heads; h is the feature of an image, f the linear layer on it."""
+
+    formula: str
+    parameters: str  # that train, or are solved for; of D, C classes, S slots a class
+    paper: str
+
+
+HEADS: dict[str, Head] = {  # by the class that `method.target` names
+    "Linear": Head("f(h) = W h + b", "C D + C", "-"),
+    "MLPHead": Head(
+        "U GELU(V h + a) + b",
+        "as many as `hma_head` has, by its hidden width",
+        "a control without memory",
+    ),
+    "HMA": Head(
+        "f of h that has attended to a queue of training images, S slots a class and the batch",
+        "4 W^2 and more, W = D + 64; C S D",
+        "Qiu et al., arXiv 2310.10909",
+    ),
+    "KNN": Head("vote of the k nearest training images, weights exp(cos / T)", "0; stores N D", "Wu et al., CVPR 2018"),
+    "HeadKNN": Head(
+        "w vote of the neighbours + (1 - w) softmax f(h)",
+        "C D + C; stores N D",
+        "Khandelwal et al., ICLR 2020; Jia et al., arXiv 2112.08459; Geirhos et al., ICML 2025 (rank voting)",
+    ),
+    "Cache": Head(
+        "f(h) + alpha exp(-beta (1 - cos(h, keys))) one-hot labels; the keys start as training features and train",
+        "C D + C + K C D, K keys a class",
+        "Zhang et al., ECCV 2022 (Tip-Adapter-F, without text)",
+    ),
+    "NCM": Head(
+        "nearest class mean of centred features of length 1", "0; C D solved for", "Wang et al., arXiv 1911.04623"
+    ),
+    "Ridge": Head(
+        "W = (X'X + lambda I)^-1 X'Y on standardised features", "0; C D + C solved for", "big_vision's fewshot_lsr"
+    ),
+    "RanPAC": Head("ridge on ReLU(h P), P random [D, M]", "0; C M solved for", "McDonnell et al., NeurIPS 2023"),
+    "LDA": Head(
+        "linear discriminant with a shrunken within-class covariance", "0; C D + C solved for", "Wang et al., ICLR 2024"
+    ),
+    "LogReg": Head(
+        "f(h) by L-BFGS, C chosen on val",
+        "0; C D + C solved for",
+        "Oquab et al., TMLR 2024",
     ),
 }

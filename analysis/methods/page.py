@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from analysis.methods.entries import ENTRIES, Sizes
+from analysis.methods.entries import ENTRIES, HEADS, Sizes
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.frozen import typed
 from hma_ft.config.register import register_schema
@@ -42,6 +42,10 @@ _EQUIVALENT = """## The same thing under two names
 - LoRA, DoRA, and SSF where every layer has a bias, merge into timm's own weights: `task=export` writes plain timm, and
   for LoRA and DoRA an adapter folder for Hugging Face's peft. BitFit, norm and partial tuning are timm's own weights.
 
+- `ridge`, `lda`, `logreg` and `head` are linear layers on the feature, found in different ways; `ncm` with
+  `method.options.transform=un` is one too. `task=export` writes plain timm for them.
+- `head_knn` at weight 0 is `head`, at weight 1 `knn` with the same k and temperature.
+
 Left out: Convpass, RepAdapter and FacT, within 0.6 points of adapters on VTAB-1k where all were trained alike (Mai et
 al., CVPR 2025).
 """
@@ -56,10 +60,10 @@ class Counted(NamedTuple):
 
 def page(model: str = REFERENCE) -> str:
     """The whole page for a choice of conf/model."""
-    return "\n".join([_HEAD, *_heads(model), "", *_peft(model), "", _EQUIVALENT])
+    return "\n".join([_HEAD, *_methods(model), "", *_heads(), "", *_peft(model), "", _EQUIVALENT])
 
 
-def _heads(model: str) -> Iterator[str]:
+def _methods(model: str) -> Iterator[str]:
     yield "## method=\n"
     yield f"| method | head | trains in the backbone | parameters ({model}) | recipe |"
     yield "|---|---|---|---:|---|"
@@ -69,6 +73,15 @@ def _heads(model: str) -> Iterator[str]:
         trained, _ = counted.method.parameter_counts()
         head = method.target.rpartition(".")[2]
         yield f"| `{name}` | {head} | {_inside(method)} | {trained:,} | {_recipe(counted)} |"
+
+
+def _heads() -> Iterator[str]:
+    yield "## Heads\n"
+    yield "h is the feature of an image [D], f a linear layer, C the number of classes, N that of training images.\n"
+    yield "| head | formula | parameters | paper |"
+    yield "|---|---|---|---|"
+    for name, head in HEADS.items():
+        yield f"| {name} | {head.formula} | {head.parameters} | {head.paper} |"
 
 
 def _peft(model: str) -> Iterator[str]:

@@ -10,9 +10,8 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig, TrainContext
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import class_balanced
+from hma_ft.hma.bank import FeatureBank, class_balanced
 from hma_ft.hma.momentum import MomentumEncoder
-from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
 from hma_ft.methods.base import LabelledFeatures, Memory, Method, Observation
 

@@ -302,8 +302,8 @@ def test_what_can_not_be_fitted_is_said_in_one_line(build: Build) -> None:
         ("ncm", "method.options.transform=x", "must be one of cl2n, l2n, un"),
         ("ranpac", "method.options.width=0", "must be a whole number from 1"),
         ("ncm", "+method.options.k=5", "unknown option method.options.k of method=ncm, which has: transform"),
-        ("ridge", "method.backbone=full", "method=ridge is fitted in one pass to the features of a frozen backbone"),
-        ("knn", "method.tokens.type=prop", "method=knn is fitted in one pass"),
+        ("ridge", "method.backbone=full", "method.name=ridge has no head that trains by steps"),
+        ("knn", "method.tokens.type=prop", "method.name=knn has no head that trains by steps"),
     ],
 )
 def test_an_option_that_can_not_work_is_named(name: str, override: str, message: str, build: Build) -> None:
