@@ -72,6 +72,6 @@ def test_the_commands_of_the_page_succeed(copy: Path, repository: Path) -> None:
 
 @pytest.mark.parametrize("path", FIND_BY_THEMSELVES)
 def test_tests_that_find_new_files_pass_with_them(copy: Path, path: str) -> None:
-    printed = in_copy(copy, "-m", "pytest", path, "-q", "-v")
+    printed = in_copy(copy, "-m", "pytest", path, "-v")
     new = [name for name in ("cosine", "vit_nano") if f"{name}] PASSED" in printed or f"-{name}] PASSED" in printed]
     assert new, printed
