@@ -48,6 +48,11 @@ class Groups:
                     found.add(choice)
         return sorted(found)
 
+    def text(self, name: str, choice: str) -> str:
+        """The file of a choice."""
+        files = [folder / f"{choice}.yaml" for folder in self._folders(name)]
+        return next(file.read_text(errors="replace") for file in files if file.is_file())
+
     def is_elsewhere(self, name: str) -> bool:
         """Whether the group's files lie outside conf/."""
         return name in self._elsewhere

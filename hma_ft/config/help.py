@@ -3,6 +3,7 @@
 import textwrap
 from itertools import groupby
 
+from hma_ft.config.families import families
 from hma_ft.config.groups import MEANINGS, Groups
 
 WIDTH = 100  # characters
@@ -48,6 +49,9 @@ def help_text(groups: Groups) -> str:
     lines = []
     for name, meaning in MEANINGS.items():
         lines.append(f"  {name:<12}{meaning}".rstrip())
+        if name == "method":
+            lines += [_listed("", methods, f"{family}: ") for family, methods in families(groups)]
+            continue
         in_folders = sorted(groups.choices(name), key=_folder)  # those that lie in none come first
         for folder, choices in groupby(in_folders, key=_folder):
             lines.append(_listed(folder, [choice.rpartition("/")[2] for choice in choices]))
@@ -58,9 +62,9 @@ def _folder(choice: str) -> str:
     return choice.rpartition("/")[0]
 
 
-def _listed(folder: str, names: list[str]) -> str:
+def _listed(folder: str, names: list[str], title: str = "") -> str:
     """Choices that share a folder: `lr/{x0.1, x1}`."""
-    text = ", ".join(names)
+    text = title + ", ".join(names)
     if folder:
         text = f"{folder}/{{{text}}}"
     return textwrap.fill(text, WIDTH, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}  ", break_on_hyphens=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hma_ft.config.families import families
 from hma_ft.config.groups import MEANINGS, Groups
 from hma_ft.config.help import WIDTH, help_text
 
@@ -59,3 +60,13 @@ def completed(repository: Path, line: str) -> list[str]:
 @pytest.mark.parametrize("group", ["experiment", "sweep"])
 def test_completion_offers_choices_in_folders(repository: Path, groups: Groups, group: str) -> None:
     assert completed(repository, f"{group}=") == [f"{group}={choice}" for choice in groups.choices(group)]
+
+
+def test_methods_are_listed_by_family(groups: Groups) -> None:
+    found = dict(families(groups))
+    assert found["without training steps"] == ["knn", "lda", "logreg", "ncm", "ranpac", "ridge"]
+    assert found["full fine-tuning"] == ["full"]
+    assert {"hma", "hma_lora"} <= set(found["memory attention"])
+    assert {"lora", "head_cls", "tokens_prop", "partial"} <= set(found["inside a frozen backbone"])
+    assert {"head", "mlp_head", "cache"} <= set(found["on a frozen backbone"])
+    assert sorted(sum(found.values(), [])) == groups.choices("method")
