@@ -16,7 +16,7 @@ from analysis.benchmarks.finding import REPOSITORY, Finding, options, table
 from analysis.benchmarks.machine import description
 from hma_ft.config.paths import path_argument
 
-NAMES = ("startup", "head", "memory", "input_pipeline", "sweep")
+NAMES = ("startup", "head", "memory", "input_pipeline", "methods", "sweep")
 TEXT = """\
 # Speed
 

@@ -17,9 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", metavar="NAME", help="of conf/model; nothing is written")
     chosen = parser.parse_args(arguments)
-    from analysis.methods.page import CONF, page  # torch comes with it
+    from analysis.methods.build import choices  # torch comes with it
+    from analysis.methods.page import page
 
-    models = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+    models = choices("model")
     if chosen.model is not None and chosen.model not in models:
         print(f"error: --model {chosen.model}: unknown model; there are: {', '.join(models)}", file=sys.stderr)
         return 2

@@ -1,24 +1,13 @@
 """docs/METHODS.md: what trains, where, how many parameters, by which recipe; counted in models that are built."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-
+from analysis.methods.build import CLASSES, Built, build, choices
 from analysis.methods.entries import ENTRIES, HEADS, Sizes
-from hma_ft.backbone.create import create_backbone
-from hma_ft.config.frozen import typed
-from hma_ft.config.register import register_schema
-from hma_ft.config.schema import BackboneTuning, Config, MethodConfig, TokenType
-from hma_ft.methods.base import Method
-from hma_ft.methods.create import create_method
+from hma_ft.config.schema import BackboneTuning, MethodConfig, TokenType
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 REFERENCE = "vit_b16"
-CLASSES = 47  # DTD's
 
 _HEAD = f"""# Methods
 
@@ -51,13 +40,6 @@ al., CVPR 2025).
 """
 
 
-class Counted(NamedTuple):
-    """A method on a model, without memory for its weights."""
-
-    method: Method
-    config: Config
-
-
 def page(model: str = REFERENCE) -> str:
     """The whole page for a choice of conf/model."""
     return "\n".join([_HEAD, *_methods(model), "", *_heads(), "", *_peft(model), "", _EQUIVALENT])
@@ -67,8 +49,8 @@ def _methods(model: str) -> Iterator[str]:
     yield "## method=\n"
     yield f"| method | head | trains in the backbone | parameters ({model}) | recipe |"
     yield "|---|---|---|---:|---|"
-    for name in _choices("method"):
-        counted = _built(f"method={name}", f"model={model}")
+    for name in choices("method"):
+        counted = build(f"method={name}", f"model={model}")
         method = counted.config.method
         trained, _ = counted.method.parameter_counts()
         head = method.target.rpartition(".")[2]
@@ -89,11 +71,11 @@ def _peft(model: str) -> Iterator[str]:
     yield "D is the width, L the number of blocks, p the side of a patch in pixels; the head is not counted.\n"
     yield f"| method/peft | what trains, where | options | parameters | {model} | paper |"
     yield "|---|---|---|---|---:|---|"
-    for name in _choices("method/peft"):
+    for name in choices("method/peft"):
         if name == "none":
             continue
         entry = ENTRIES[name]
-        counted = _built("method=head", f"method/peft={name}", f"model={model}")
+        counted = build("method=head", f"method/peft={name}", f"model={model}")
         backbone, method = counted.method.backbone, counted.config.method
         trained = sum(parameter.numel() for parameter in backbone.parameters() if parameter.requires_grad)
         options = dict(method.peft.options)
@@ -107,27 +89,6 @@ def _peft(model: str) -> Iterator[str]:
         yield f"| `{name}` | {entry.where} | {listed} | {entry.formula} | {trained:,} | {entry.paper} |"
 
 
-def _built(*overrides: str) -> Counted:
-    """The method of a command line, on the meta device."""
-    register_schema()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = typed(compose("config", list(overrides)))
-    with torch.device("meta"):
-        backbone = create_backbone(
-            config.model,
-            image_size=config.model.image_size,
-            tokens=config.method.tokens,
-            peft=config.method.peft,
-            load=False,
-        )
-        return Counted(create_method(config.method, backbone, CLASSES, soft_labels=False), config)
-
-
-def _choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
 def _inside(method: MethodConfig) -> str:
     if method.backbone is BackboneTuning.full:
         return "everything"
@@ -139,7 +100,7 @@ def _inside(method: MethodConfig) -> str:
     return ", ".join(names)
 
 
-def _recipe(counted: Counted) -> str:
+def _recipe(counted: Built) -> str:
     if not counted.method.learns_by_steps:
         return "one pass over the features"
     recipe = counted.config.method.recipe

@@ -18,10 +18,10 @@ from hma_ft.export.verification import examples
 from hma_ft.finished_run import FinishedRun, open_for_command
 from hma_ft.hma.bank import FeatureBank
 from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import Method
+from hma_ft.methods.base import Method, Output
 
 TIMM_TOLERANCE = 1e-6  # relative to the largest logit, or absolute where that is less than 1
-SOLVED_TOLERANCE = 1e-5  # likewise: of a head that was solved in double precision and is a layer in single precision
+SOLVED_TOLERANCE = 1e-5  # of a layer in single precision that was solved for in double precision (see `_scale`)
 MERGED_TOLERANCE = 1e-5  # likewise: of weights with PEFT merged into them, and of peft
 ONNX_TOLERANCE = 1e-4
 
@@ -51,8 +51,8 @@ def _write(folder: Path, run: FinishedRun) -> tuple[Exported, list[str]]:
     checked_on = examples(run)
     images = checked_on.images
     with torch.no_grad():
-        logits = method(images).logits
-    scale = max(1.0, float(logits.abs().max()))
+        output = method(images)
+    logits, scale = output.logits, _scale(method, output)
     problems, difference, adapter = [], None, None
     if fits_peft(method):
         adapter = write_peft_adapter(folder / PEFT_FOLDER, method, model=run.recorded.model, images=images)
@@ -76,6 +76,19 @@ def _write(folder: Path, run: FinishedRun) -> tuple[Exported, list[str]]:
     prepared = preparation(method.backbone, run.transform)
     held = any(isinstance(module, (FeatureBank, RealMemory)) for module in method.modules())
     return Exported(difference, adapter, graphs, checked_on.said, prepared, names, held, licence), problems
+
+
+@torch.no_grad()
+def _scale(method: Method, output: Output) -> float:
+    """What rounding is relative to: the largest logit, or the largest sum of terms of a layer that was solved for.
+
+    Such a layer may have weights that are large and cancel; single precision keeps the terms, not their difference.
+    """
+    size = output.logits
+    layer = method.linear_classifier()
+    if method.fits and layer is not None:
+        size = output.features.float().abs() @ layer.weight.abs().T + layer.bias.abs()
+    return max(1.0, float(size.abs().max()))
 
 
 @torch.no_grad()

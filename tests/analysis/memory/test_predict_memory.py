@@ -130,10 +130,10 @@ def test_a_class_comes_and_images_go(method: str, train: Train, pictures: Path, 
     (pictures / "remove.txt").write_text("0\n17\n18\n")
     result = predict(run, f"memory={pictures / 'memory'}", f"memory_remove={pictures / 'remove.txt'}")
     assert result.returncode == 0, result.stderr
-    assert "1 new classes: zebra" in result.stdout
+    assert "classes that the run did not know: zebra" in result.stdout
     assert "3 rows of 3 named samples removed" in result.stdout and "3 pictures added" in result.stdout
     trained = open_run(str(run), device="cpu")
-    fitted, seen = trained.parts.method, trained.parts.evaluator.features("train")
+    fitted, seen = trained.method, trained.evaluator.features("train")
     kept = ~torch.isin(seen.ids, torch.tensor([0, 17, 18]))
     fitted.add_classes(1)
     added = torch.cat([features(trained, pictures / "memory" / name) for name in ("3", "zebra")])

@@ -1,0 +1,132 @@
+"""Training step and peak memory of every method beside full fine-tuning and the linear head, each in a process.
+
+python -m analysis.benchmarks.methods [--quick]
+
+A step decodes nothing and stores no features: images to loss, gradients and the optimizer, on a frozen backbone too.
+Merged weights are measured as inference beside the bare backbone.
+"""
+
+import json
+import subprocess
+import sys
+
+import torch
+from torch import nn
+
+from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main
+from analysis.benchmarks.timing import Times, interleaved, ratio
+
+METHODS = (
+    *("head", "head_cls", "mlp_head", "cache", "hma_head", "hma"),
+    *("bitfit", "layernorm", "partial", "lora", "dora", "ssf", "vpt_shallow", "vpt_deep"),
+    *("adapter", "adaptformer", "adapter_plus", "hma_lora", "hma_vpt", "hma_adapter"),
+)
+MERGEABLE = ("lora", "dora", "ssf")
+MODEL, BATCH = "vit_s16", 32
+
+
+def measure(options: Options) -> list[Finding]:
+    """A row a method; full fine-tuning is measured beside each, in turn."""
+    model, size, repeats = ("vit_micro", 4, 2) if options.quick else (MODEL, BATCH, 3)
+    head_peak = _in_a_process("peak", "head", model, size, repeats)
+    full_peak = _in_a_process("peak", "full", model, size, repeats)
+    findings = []
+    for name in METHODS:
+        times = _in_a_process("steps", name, model, size, repeats)
+        peak = _in_a_process("peak", name, model, size, repeats)["bytes"]
+        middle, text = ratio(Times(tuple(times["method"])), Times(tuple(times["full"])))
+        memory = f"peak {_mib(peak)}; full {_mib(full_peak['bytes'])}, head {_mib(head_peak['bytes'])}"
+        # HMA over a backbone that trains runs its momentum copy too, and is no rival in cost
+        bounded = not name.startswith("hma")
+        findings.append(
+            Finding(
+                f"step of {name}, {model}, batch {size}",
+                "full fine-tuning in the same process",
+                f"{text}; {memory}",
+                "below 1" if bounded else "",
+                middle < 1 if bounded else None,
+            )
+        )
+    for name in MERGEABLE:
+        times = _in_a_process("merged", name, model, size, repeats)
+        middle, text = ratio(Times(tuple(times["merged"])), Times(tuple(times["bare"])))
+        findings.append(
+            Finding(f"inference of {name}, merged, {model}", "the bare backbone", text, "within noise", middle < 1.1)
+        )
+    return findings
+
+
+def _in_a_process(what: str, *arguments: object) -> dict:
+    program = f"from analysis.benchmarks.methods import print_{what}; print_{what}(*{arguments!r})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{arguments[0]}: {(done.stderr.splitlines() or ['no output'])[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def print_steps(name: str, model: str, size: int, repeats: int) -> None:
+    """Seconds of training steps of the method and of full fine-tuning, in turn."""
+    steps = {"method": _Training(name, model, size).step, "full": _Training("full", model, size).step}
+    times = interleaved(steps, repeats=repeats)
+    print(json.dumps({key: value.seconds for key, value in times.items()}))
+
+
+def print_peak(name: str, model: str, size: int, repeats: int) -> None:
+    """Bytes at the peak of three training steps."""
+    from hma_ft.engine.peak_memory import peak_memory_bytes
+
+    training = _Training(name, model, size)
+    for _ in range(3):
+        training.step()
+    print(json.dumps({"bytes": peak_memory_bytes()}))
+
+
+def print_merged(name: str, model: str, size: int, repeats: int) -> None:
+    """Seconds of inference with merged weights and with the bare backbone, in turn."""
+    from analysis.methods.build import build
+
+    adapted = build(f"method={name}", f"model={model}", device="cpu")
+    bare = build("method=head", f"model={model}", device="cpu").method.eval()
+    adapted.method.backbone.merge()
+    images = torch.zeros(size, 3, *[adapted.config.model.image_size] * 2, dtype=torch.uint8)
+
+    def run(module: nn.Module) -> None:
+        with torch.inference_mode():
+            module(images)
+
+    merged = adapted.method.eval()
+    times = interleaved({"merged": lambda: run(merged), "bare": lambda: run(bare)}, repeats=2 * repeats)
+    print(json.dumps({key: value.seconds for key, value in times.items()}))
+
+
+class _Training:
+    """A method with its optimizer and one batch of noise."""
+
+    def __init__(self, name: str, model: str, size: int) -> None:
+        from analysis.methods.build import CLASSES, build
+
+        torch.manual_seed(0)
+        built = build(f"method={name}", f"model={model}", device="cpu")
+        self.method = built.method.train()
+        self.images = torch.randint(256, (size, 3, *[built.config.model.image_size] * 2), dtype=torch.uint8)
+        self.labels, self.ids = torch.randint(CLASSES, (size,)), torch.arange(size)
+        trained = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-4)
+
+    def step(self) -> None:
+        """Forward, backward, what the method observes, the optimizer."""
+        from hma_ft.methods.base import Observation
+
+        output = self.method(self.images, self.ids)
+        self.method.loss(output, self.labels).backward()
+        self.method.observe([Observation(self.images, output, self.labels, self.ids)])
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure, __doc__))
