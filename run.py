@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hma_ft.config.aliases import with_current_overrides
 from hma_ft.config.checks import check, needs_timm
 from hma_ft.config.command_line import CommandLine, read_command_line
 from hma_ft.config.diagnose import diagnose, first_line
@@ -26,8 +27,8 @@ from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
 from hma_ft.config.syntax import is_suspect
 from hma_ft.errors import Interrupted, UserError
+from hma_ft.files.atomic import translate_os_errors
 from hma_ft.shortages import shortages_explained
-from hma_ft.tracking.files import refusals_explained
 
 HERE = Path(__file__).resolve().parent
 OPEN_A_RUN = (Task.evaluate, Task.predict, Task.export, Task.sync)
@@ -63,7 +64,7 @@ def run_task(config: Config, given: frozenset[str]) -> float | None:
 
         return run(config).val_top1
     task = getattr(importlib.import_module(f"hma_ft.tasks.{config.task.value}"), config.task.value)
-    with shortages_explained(), refusals_explained(config.output or config.run or config.runs_dir):
+    with shortages_explained(), translate_os_errors(config.output or config.run or config.runs_dir):
         code = task(config, given) if config.task in OPEN_A_RUN else task(config)
     if code:
         sys.exit(code)
@@ -77,7 +78,7 @@ def problems_of(config: Config, *, valid: bool = True) -> list[str]:
     """
     problems = check(config)
     if config.task is Task.train and ((valid and not problems) or needs_timm(sys.argv[1:])):
-        from hma_ft.methods.dry_build import model_problems
+        from hma_ft.methods.validate import model_problems
 
         problems += model_problems(config)
     return problems
@@ -92,6 +93,9 @@ def entry() -> int:
     sys.path.insert(0, str(HERE))
     register_schema()
     try:
+        sys.argv[1:], renamed = with_current_overrides(sys.argv[1:])
+        for note in renamed:
+            print(f"warning: {note}", file=sys.stderr)
         command = read_command_line(sys.argv[1:])
         sys.argv[1:] = command.arguments
         found = _mistakes() if is_suspect(command, _groups(command)) else []

@@ -45,5 +45,5 @@ def open_run(
         raise UserError("run=DIR is missing: give the directory of a finished run")
     if device not in Device.__members__:
         raise UserError(f"device={device} is not known: use one of {', '.join(Device.__members__)}")
-    options = OpenOptions(device=Device[device], workers=1, dataset_root=dataset_root, weights=weights)
+    options = OpenOptions(device=Device[device], num_workers=1, dataset_root=dataset_root, weights=weights)
     return Trained(Path(run), options)

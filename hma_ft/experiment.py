@@ -12,24 +12,24 @@ from accelerate import Accelerator
 from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
 from hma_ft.config.reads import as_read
-from hma_ft.config.schema import Config, PictureCaching, TrackingConfig
+from hma_ft.config.schema import Config, ImageCaching, TrackingConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.description import changed_splits
 from hma_ft.data.splits import load_splits
+from hma_ft.engine.distributed import create_accelerator
 from hma_ft.engine.inputs import mixes_images
-from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
+from hma_ft.files.atomic import translate_os_errors
+from hma_ft.files.lock import RunLock
+from hma_ft.mlflow_sync.logger import MlflowLogger
+from hma_ft.mlflow_sync.state import MlflowState
+from hma_ft.mlflow_sync.sync import sync
+from hma_ft.reporting.console import result_table
+from hma_ft.rundir.record import RunRecord, read_data
+from hma_ft.rundir.result import read_result
+from hma_ft.rundir.status import State, read_status
 from hma_ft.shortages import shortage, shortages_explained
-from hma_ft.tracking.console import result_table
-from hma_ft.tracking.files import refusals_explained
-from hma_ft.tracking.lock import RunLock
-from hma_ft.tracking.mlflow_ledger import Ledger
-from hma_ft.tracking.mlflow_mirror import sync
-from hma_ft.tracking.mlflow_sink import MlflowSink
-from hma_ft.tracking.record import RunRecord, read_data
-from hma_ft.tracking.result import read_result
-from hma_ft.tracking.status import State, read_status
 from hma_ft.training import train_and_test
 
 
@@ -49,7 +49,7 @@ def run(config: Config) -> Summary:
     main = accelerator.is_main_process
     with (
         stop_on_signals() as stop,
-        refusals_explained(directory),
+        translate_os_errors(directory),
         shortages_explained(),
         RunLock(directory) if main else nullcontext(),
     ):
@@ -84,9 +84,9 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
         max_steps=config.trainer.max_steps,
         weights_sha256=weights_digest(config),
     )
-    sink = MlflowSink(record, config.tracking) if config.tracking.mlflow else None
+    mlflow_logger = MlflowLogger(record, config.tracking) if config.tracking.mlflow else None
     try:
-        train_and_test(config, accelerator, directory, record, sink, stop)
+        train_and_test(config, accelerator, directory, record, mlflow_logger, stop)
         record.update_status(state=State.finished, step=record.status.max_steps, message="")
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):
@@ -98,8 +98,8 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
             record.update_status(state=State.failed, message=message)
         raise
     finally:
-        if sink is not None:
-            sink.close()
+        if mlflow_logger is not None:
+            mlflow_logger.close()
         record.close()
 
 
@@ -109,7 +109,7 @@ def _say_if_images_changed(config: Config, directory: Path) -> None:
     if not config.dataset.on_disk or not index.knows_files:
         return
     try:
-        splits = load_splits(replace(config.dataset, cache=PictureCaching.none), index=index)
+        splits = load_splits(replace(config.dataset, cache=ImageCaching.none), index=index)
     except (UserError, OSError):  # a record is reported wherever it is, with or without its data set
         return
     changed = changed_splits(read_data(directory), splits.description)
@@ -123,7 +123,7 @@ def _say_if_images_changed(config: Config, directory: Path) -> None:
 
 def _complete_mlflow(directory: Path, tracking: TrackingConfig) -> None:
     """Bring MLflow what a run that was killed between its end and MLflow's did not send."""
-    if not tracking.mlflow or Ledger.read(directory).complete:
+    if not tracking.mlflow or MlflowState.read(directory).complete:
         return
     try:
         sync(directory, tracking)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hma_ft.assembly import (
+from hma_ft.build import (
     build_backbone,
     build_method,
     create_eval_transform,
@@ -28,18 +28,18 @@ from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.description import changed_splits, describe
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.engine import checkpoint
+from hma_ft.engine.distributed import create_evaluation_accelerator
 from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.held_images import HELD_IMAGES, HeldImages, held_images
 from hma_ft.engine.predictor import Predictor
-from hma_ft.engine.processes import create_evaluation_accelerator
 from hma_ft.engine.repeatability import Arithmetic, arithmetic_here, recorded_arithmetic
-from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trained_state
+from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trainable_state_dict
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
 from hma_ft.open_options import OpenOptions, config_in_force, ignored_keys, options_of
-from hma_ft.tracking.record import read_data
-from hma_ft.tracking.result import read_result
-from hma_ft.tracking.status import State, read_status
+from hma_ft.rundir.record import read_data
+from hma_ft.rundir.result import read_result
+from hma_ft.rundir.status import State, read_status
 
 _EARLIER = "an earlier version made it, which did not save what it reads of training images"
 
@@ -91,7 +91,7 @@ class FinishedRun:
             )
         self._support = checkpoint.load_step(folder, kind="support", step=step)
         method = build_method(self.config, build_backbone(self.config, load=not whole), len(self.class_names))
-        load_trained_state(method, best["method"], best[FROZEN_DIGEST])
+        load_trainable_state_dict(method, best["method"], best[FROZEN_DIGEST])
         if self._support is not None:
             load_support_state(method, self._support["method"])
         method = method.to(self._accelerator.device).eval()
@@ -202,7 +202,7 @@ def open_for_command(
 def _require_finished(directory: Path) -> None:
     status = read_status(directory)
     if status is None or status.state is not State.finished:
-        state = "is no run directory" if status is None else f"holds a run that is {status.state}"
+        state = "is not a run directory" if status is None else f"holds a run that is {status.state}"
         raise UserError(f"run={directory} {state}: give the directory of a finished run")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hma_ft.config.schema import Config, Device, PictureCaching
+from hma_ft.config.schema import Config, Device, ImageCaching
 from hma_ft.engine.repeatability import ran_on_gpu
 
 # Settings of a command that mean something for a finished run, or for the task that opens it.
@@ -18,7 +18,7 @@ _READ = (
         "dataset.root",
         "model.weights",
         "trainer.device",
-        "trainer.workers",
+        "trainer.num_workers",
         "trainer.eval_batch_size",
         "trainer.compile",
     ),
@@ -30,7 +30,7 @@ class OpenOptions:
     """What a command decides about a finished run. None: as the run had it."""
 
     device: Device = Device.auto
-    workers: int = 4  # loader processes
+    num_workers: int = 4  # loader processes
     dataset_root: str | None = None
     weights: str | None = None  # file of the pretrained ones
     eval_batch_size: int | None = None
@@ -42,7 +42,7 @@ def options_of(command: Config, given: frozenset[str]) -> OpenOptions:
     trainer = command.trainer
     return OpenOptions(
         device=trainer.device,
-        workers=trainer.workers,
+        num_workers=trainer.num_workers,
         dataset_root=command.dataset.root if "dataset.root" in given else None,
         weights=command.model.weights if "model.weights" in given else None,
         eval_batch_size=trainer.eval_batch_size if "trainer.eval_batch_size" in given else None,
@@ -62,16 +62,16 @@ def config_in_force(recorded: Config, env: dict[str, Any], options: OpenOptions,
     dataset, model, trainer = config.dataset, config.model, config.trainer
     dataset.root = options.dataset_root or _located(dataset.root, started_in)
     dataset.download = False  # what has moved would be fetched again
-    dataset.cache = PictureCaching.none  # every image is read once
+    dataset.cache = ImageCaching.none  # every image is read once
     if options.weights is not None:
         model.weights = options.weights
     elif model.weights is not None:
         model.weights = _located(model.weights, started_in)
     config.runs_dir = _located(config.runs_dir, started_in)
     # a run that was copied elsewhere makes no folders there, and neither does one that may only be read
-    trainer.feature_reuse &= os.access(config.runs_dir, os.W_OK)
+    trainer.cache_features &= os.access(config.runs_dir, os.W_OK)
     trainer.compile &= options.compile and (device.type == "cuda") == ran_on_gpu(recorded, env)
-    trainer.device, trainer.workers = options.device, options.workers
+    trainer.device, trainer.num_workers = options.device, options.num_workers
     trainer.eval_batch_size = options.eval_batch_size or trainer.eval_batch_size
     return config
 

@@ -16,7 +16,7 @@ def shortage(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOADER):
         return (
             f"a loader process died ({said}): it ran out of memory, or of shared memory (/dev/shm; docker run "
-            "--shm-size); lower trainer.workers or trainer.batch_size"
+            "--shm-size); lower trainer.num_workers or trainer.batch_size"
         )
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError | OSError) and any(sign in str(error) for sign in _MEMORY)
@@ -26,7 +26,7 @@ def shortage(error: BaseException) -> str | None:
             "keeps the batch), or try trainer.precision=bf16 or trainer.grad_checkpointing=true"
         )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too many open files: raise the limit (ulimit -n 4096) or lower trainer.workers"
+        return "too many open files: raise the limit (ulimit -n 4096) or lower trainer.num_workers"
     return None
 
 

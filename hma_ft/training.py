@@ -9,33 +9,33 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list
 
-from hma_ft.assembly import Parts, assemble, load_best
 from hma_ft.backbone.backbone import Backbone
+from hma_ft.build import RunComponents, assemble, load_best
 from hma_ft.config.schema import Config, DatasetConfig, HeadInit
 from hma_ft.data.description import changed_splits
 from hma_ft.data.equal_images import in_one_line
-from hma_ft.data.loader import train_loader
+from hma_ft.data.loading import train_loader
 from hma_ft.data.splits import Splits
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine import checkpoint
 from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_steps import feature_steps
-from hma_ft.engine.inputs import StepInput, image_steps
-from hma_ft.engine.journal import Journal, seconds_since_start
-from hma_ft.engine.learner import Learner
+from hma_ft.engine.final_evaluation import evaluate_and_record
+from hma_ft.engine.inputs import MicroBatch, image_steps
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
 from hma_ft.engine.signals import StopRequest
 from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
+from hma_ft.engine.train_logger import TrainLogger, seconds_since_start
 from hma_ft.engine.train_state import TrainState
-from hma_ft.engine.verdict import reach_verdict
+from hma_ft.engine.train_step import TrainStep
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.head_init import start_head
-from hma_ft.tracking.console import Progress
-from hma_ft.tracking.mlflow_sink import MlflowSink
-from hma_ft.tracking.record import RunRecord
+from hma_ft.mlflow_sync.logger import MlflowLogger
+from hma_ft.reporting.console import Progress
+from hma_ft.rundir.record import RunRecord
 
 
 def train_and_test(
@@ -43,40 +43,46 @@ def train_and_test(
     accelerator: Accelerator,
     directory: Path,
     record: RunRecord | None,
-    sink: MlflowSink | None,
+    mlflow_logger: MlflowLogger | None,
     stop: StopRequest,
 ) -> None:
     """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
-    parts = assemble(config, accelerator)
+    components = assemble(config, accelerator)
     progress = None
-    _record_data(record, parts.splits, config.dataset)
+    _record_data(record, components.splits, config.dataset)
     if record is not None:
         progress = Progress(config.trainer.max_steps)
-    journal = Journal(
+    train_logger = TrainLogger(
         record,
-        sink,
+        mlflow_logger,
         progress,
         batch_size=config.trainer.batch_size,
         checkpoint_minutes=config.trainer.checkpoint_minutes,
     )
     val_metrics: Metrics | None = None
     with progress or nullcontext():
-        if parts.method.fits:
-            state, val_metrics = _fit(parts, journal)
+        if components.method.fits:
+            state, val_metrics = _fit(components, train_logger)
         else:
-            state = _train(config, accelerator, parts, directory, journal, stop)
+            state = _train(config, accelerator, components, directory, train_logger, stop)
     best = [state.best_file]
     broadcast_object_list(best)  # rank 0 knows it
-    load_best(directory, parts.method, best[0])
-    if parts.method.calibrates:
-        _calibrate(parts, state, journal)
-    reach_verdict(parts.evaluator, parts.method, parts.splits, state, journal, val_metrics=val_metrics)
-    journal.keep_support(parts.method, parts.splits.train, state.best_step)
+    load_best(directory, components.method, best[0])
+    if components.method.calibrates:
+        _calibrate(components, state, train_logger)
+    evaluate_and_record(
+        components.evaluator, components.method, components.splits, state, train_logger, val_metrics=val_metrics
+    )
+    train_logger.keep_support(components.method, components.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
         write_mlflow_model(
-            directory, parts.method, config, transform=parts.eval_transform, class_names=parts.splits.class_names
+            directory,
+            components.method,
+            config,
+            transform=components.eval_transform,
+            class_names=components.splits.class_names,
         )
 
 
@@ -103,41 +109,46 @@ def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig
 
 
 def _train(
-    config: Config, accelerator: Accelerator, parts: Parts, directory: Path, journal: Journal, stop: StopRequest
+    config: Config,
+    accelerator: Accelerator,
+    components: RunComponents,
+    directory: Path,
+    train_logger: TrainLogger,
+    stop: StopRequest,
 ) -> TrainState:
     """Train by steps, from the newest checkpoint if there is one."""
-    learner = Learner(
-        parts.method,
-        create_optimizer(parts.method, config.optimizer),
+    train_step = TrainStep(
+        components.method,
+        create_optimizer(components.method, config.optimizer),
         accelerator,
         seed=config.seed,
         clip_grad_norm=config.trainer.clip_grad_norm,
         ema_decay=config.trainer.ema_decay,
     )
-    state = journal.resume(learner, directory)
-    clock = _started_clock(parts, state)
+    state = train_logger.resume(train_step, directory)
+    clock = _started_clock(components, state)
     if state.step == 0:
         with clock.on(Spent.training):
-            _start(parts, config.method.head_init)
-        if learner.average is not None:
-            learner.average.restart()
-    if parts.method.features_are_fixed:
+            _start(components, config.method.head_init)
+        if train_step.average is not None:
+            train_step.average.restart()
+    if components.method.has_frozen_features:
         steps = feature_steps(
-            parts.view_store,
-            lambda step: _image_steps(config, accelerator, parts, step),
-            parts.method,
+            components.view_store,
+            lambda step: _image_steps(config, accelerator, components, step),
+            components.method,
             accelerator,
             clock,
             start_step=state.step,
             max_steps=config.trainer.max_steps,
         )
     else:
-        steps = _image_steps(config, accelerator, parts, state.step)
+        steps = _image_steps(config, accelerator, components, state.step)
     train(
-        learner,
+        train_step,
         steps,
-        lambda: _evaluate_val(parts),
-        journal,
+        lambda: _evaluate_val(components),
+        train_logger,
         state,
         stop,
         clock,
@@ -147,90 +158,90 @@ def _train(
     return state
 
 
-def _started_clock(parts: Parts, state: TrainState) -> CostClock:
+def _started_clock(components: RunComponents, state: TrainState) -> CostClock:
     """The run's clock, which counts into the costs of `state`, with this start's way from the command to here."""
-    clock = parts.evaluator.clock
+    clock = components.evaluator.clock
     clock.go_on_from(state.costs)
     clock.count(Spent.start, seconds_since_start())
     return clock
 
 
-def _start(parts: Parts, head_init: HeadInit) -> None:
+def _start(components: RunComponents, head_init: HeadInit) -> None:
     """Bring the method the training features that it begins with, if any, and start its head."""
-    needed = parts.method.starting_indices(parts.splits.train.labels, parts.splits.taught)
+    needed = components.method.memory_init_indices(components.splits.train.labels, components.splits.seen_in_training)
     if needed is not None:
-        parts.method.start(parts.evaluator.features("train", needed))
-    head = parts.method.trained_linear_head()
+        components.method.init_memory(components.evaluator.features("train", needed))
+    head = components.method.trained_linear_head()
     if head_init is not HeadInit.none and head is not None:
-        seen = parts.evaluator.features("train", parts.splits.taught)
-        start_head(head, head_init, seen, parts.evaluator.features("val"))
+        seen = components.evaluator.features("train", components.splits.seen_in_training)
+        start_head(head, head_init, seen, components.evaluator.features("val"))
         broadcast([head.weight.data, head.bias.data])  # processes may have rounded in different ways
 
 
-def _fit(parts: Parts, journal: Journal) -> tuple[TrainState, Metrics]:
+def _fit(components: RunComponents, train_logger: TrainLogger) -> tuple[TrainState, Metrics]:
     """Fit a method in one pass over the features of train and val; the metrics are those before a refit."""
-    evaluator, state = parts.evaluator, TrainState()
-    if journal.record is not None:
-        journal.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
-    clock = _started_clock(parts, state)
+    evaluator, state = components.evaluator, TrainState()
+    if train_logger.record is not None:
+        train_logger.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
+    clock = _started_clock(components, state)
     with clock.on(Spent.training):
-        seen, later = _taught_and_later(parts)
-        parts.method.fit(seen, evaluator.features("val"), later)
+        seen, later = _taught_and_later(components)
+        components.method.fit(seen, evaluator.features("val"), later)
     with clock.on(Spent.evaluation):
-        metrics = _evaluate_val(parts)
+        metrics = _evaluate_val(components)
     state.best_top1, state.best_loss = metrics.top1, metrics.nll
-    journal.log_val(state, metrics)
-    if parts.method.learns_from_val:
+    train_logger.log_val(state, metrics)
+    if components.method.learns_from_val:
         with clock.on(Spent.training):
-            parts.method.refit(seen, evaluator.features("val"))
-    state.best_file = journal.keep_best(parts.method, state.step, digest_of_frozen(parts.method))
+            components.method.refit(seen, evaluator.features("val"))
+    state.best_file = train_logger.keep_best(components.method, state.step, digest_of_frozen(components.method))
     return state, metrics
 
 
-def _calibrate(parts: Parts, state: TrainState, journal: Journal) -> None:
+def _calibrate(components: RunComponents, state: TrainState, train_logger: TrainLogger) -> None:
     """Let the method, with the weights that val chose, choose on val what it reads with them, and save that too.
 
     A run that is cut off here begins again with the weights as they were trained: the checkpoint names their file.
     """
-    method, evaluator = parts.method, parts.evaluator
+    method, evaluator = components.method, components.evaluator
     with evaluator.clock.on(Spent.training):
         evaluator.prepare_inference(method.inference_modes()[0])
         method.enter_mode(training=False)
         method.calibrate(evaluator.features("val"))
-    journal.keep_best(method, state.best_step, digest_of_frozen(method))
+    train_logger.keep_best(method, state.best_step, digest_of_frozen(method))
 
 
-def _taught_and_later(parts: Parts) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+def _taught_and_later(components: RunComponents) -> tuple[LabelledFeatures, LabelledFeatures | None]:
     """Training features of the classes that are learned, and of those that come later, if any."""
-    train, taught = parts.evaluator.features("train"), parts.splits.taught
-    if taught is None:
+    train, seen_in_training = components.evaluator.features("train"), components.splits.seen_in_training
+    if seen_in_training is None:
         return train, None
     known = torch.zeros(len(train.labels), dtype=torch.bool)
-    known[taught] = True
+    known[seen_in_training] = True
     return train.chosen(known), train.chosen(~known)
 
 
-def _evaluate_val(parts: Parts) -> Metrics:
+def _evaluate_val(components: RunComponents) -> Metrics:
     """Val in the headline mode."""
-    predictions = parts.evaluator.predict("val", parts.method.inference_modes()[0])
-    return evaluate_predictions(predictions.probabilities, predictions.labels, parts.splits.class_names)
+    predictions = components.evaluator.predict("val", components.method.inference_modes()[0])
+    return evaluate_predictions(predictions.probabilities, predictions.labels, components.splits.class_names)
 
 
 def _image_steps(
-    config: Config, accelerator: Accelerator, parts: Parts, start_step: int
-) -> Iterator[Sequence[StepInput]]:
+    config: Config, accelerator: Accelerator, components: RunComponents, start_step: int
+) -> Iterator[Sequence[MicroBatch]]:
     """The training batches from `start_step` on."""
-    trainer, backbone = config.trainer, parts.method.backbone
+    trainer, backbone = config.trainer, components.method.backbone
     transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=_mean_colour(backbone))
     batches = train_loader(
-        parts.splits.train,
+        components.splits.train,
         transform,
-        taught=parts.splits.taught,
+        seen_in_training=components.splits.seen_in_training,
         batch_size=trainer.batch_size,
         seed=config.seed,
         start_step=start_step,
         num_steps=trainer.max_steps - start_step,
-        workers=trainer.workers,
+        num_workers=trainer.num_workers,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
         micro_batches=trainer.grad_accumulation,
@@ -239,7 +250,7 @@ def _image_steps(
         batches,
         start_step=start_step,
         micro_batches=trainer.grad_accumulation,
-        num_classes=len(parts.splits.class_names),
+        num_classes=len(components.splits.class_names),
         seed=config.seed,
         augment=config.augment,
         device=accelerator.device,
@@ -247,6 +258,6 @@ def _image_steps(
 
 
 def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
-    """The model's mean in 0..255, what random erasing and maps of the picture fill with."""
+    """The model's mean in 0..255, what random erasing and maps of the image fill with."""
     red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
     return red, green, blue

@@ -50,12 +50,12 @@ class _SweepLauncher(Launcher):
         jobs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         try:
             trials = [(overrides, self._typed(job)) for overrides, job in zip(job_overrides, jobs, strict=True)]
-            views = run_sweep(trials, self.backend(), self.options)
+            rows = run_sweep(trials, self.backend(), self.options)
         except UserError as error:
             for line in str(error).splitlines():
                 print(f"error: {line}", file=sys.stderr)
             raise SystemExit(2) from None
-        values = [view.val_top1 for view in views] if views is not None else [None] * len(jobs)
+        values = [row.val_top1 for row in rows] if rows is not None else [None] * len(jobs)
         return [_returned(job, value) for job, value in zip(jobs, values, strict=True)]
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:

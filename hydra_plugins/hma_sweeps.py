@@ -21,7 +21,7 @@ class SweepFiles(FileConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """Of the search path's entry."""
+        """Scheme of the search path's entry."""
         return "sweeps"
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -52,7 +52,7 @@ class ChoicesInFolders(FileConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """Of the search path's entry."""
+        """Scheme of the search path's entry."""
         return "folders"
 
     def is_group(self, config_path: str) -> bool:

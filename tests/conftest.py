@@ -14,6 +14,7 @@ import pytest
 from tests import processes
 from tests.ports import free_port
 
+pytest_plugins = ["tests.record_fixtures"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -25,7 +26,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with parity numbers, real pictures and pretrained weights; the test is skipped where it is absent."""
+    """The folder with parity numbers, real images and pretrained weights; the test is skipped where it is absent."""
     folder = Path(os.environ.get("HMA_SHARED", REPOSITORY.parent / "shared"))
     if not (folder / "parity").is_dir():
         pytest.skip(f"needs the shared folder with parity/ and data/ (set HMA_SHARED; looked in {folder})")
@@ -69,7 +70,7 @@ def tiny() -> list[str]:
         "optimizer.lr=0.002",
         "tracking=off",
         "trainer.device=cpu",
-        "trainer.workers=0",
+        "trainer.num_workers=0",
         "trainer.batch_size=16",
         "trainer.log_every=5",
         "trainer.eval_every=20",

@@ -24,8 +24,8 @@ _IMPORTED = [
     "sklearn.datasets",
     "sklearn.model_selection",
     "hma_ft.experiment",
-    "hma_ft.methods.dry_build",
-    "hma_ft.tracking.figures",
+    "hma_ft.methods.validate",
+    "hma_ft.reporting.figures",
 ]
 
 

@@ -23,13 +23,13 @@ class Cell(NamedTuple):
 
 
 def difference(section: str, group: str, baseline: str = "head", column: str = "difference, points") -> Cell:
-    """Of a group to the baseline."""
+    """Difference of a group to the baseline."""
     return Cell(section, group, column, f"Against {baseline}: difference in test top-1")
 
 
 TEXTURES = "Is memory worth it on textures?"
-FEW, DAMAGED = "With {} training pictures a class?", "On test pictures damaged by {}?"
-LATER, NEIGHBOURS = "For classes that came later?", "Does it pay to ask neighbours, of classes that came later?"
+FEW, CORRUPTED = "With {} training images a class?", "On test images corrupted by {}?"
+LATER, NEIGHBOURS = "For classes added after training?", "Does a kNN vote pay for classes added after training?"
 NOISE, NOISE_CONTROL = "With wrong labels?", "With wrong labels, against the control?"
 FLOWERS, FLOWERS_CONTROL = "On flowers?", "On flowers, against the control?"
 TOKENS, FINETUNE = "Is it worth training tokens inside the backbone?", "Is it worth training the backbone?"
@@ -38,17 +38,17 @@ WHOLE, CIFAR = "Is memory worth it where the whole backbone trains?", "On small 
 # Sentences with a place for each figure, and where it comes from.
 CLAIMS: list[tuple[str, list[Cell]]] = [
     (
-        "a class has ten or twenty training pictures ({}, {} points; five: {}, {})",
+        "a class has ten or twenty training images ({}, {} points; five: {}, {})",
         [
             *(difference(FEW.format(number), "head_knn") for number in (10, 20, 5)),
             difference(FEW.format(5), "head_knn", column="verdict"),
         ],
     ),
     (
-        "test pictures are damaged (noise {}, blur {}, JPEG {}; contrast {}, {})",
+        "test images are corrupted (noise {}, blur {}, JPEG {}; contrast {}, {})",
         [
-            *(difference(DAMAGED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg", "contrast")),
-            difference(DAMAGED.format("contrast"), "head_knn", column="verdict"),
+            *(difference(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg", "contrast")),
+            difference(CORRUPTED.format("contrast"), "head_knn", column="verdict"),
         ],
     ),
     ("and only a bank holds them ({})", [difference(NEIGHBOURS, "head_knn")]),
@@ -78,7 +78,7 @@ CLAIMS: list[tuple[str, list[Cell]]] = [
 # What the sentences say without a figure.
 VERDICTS: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("better", "head", [(FEW.format(number), "head_knn") for number in (10, 20)]),
-    ("better", "head", [(DAMAGED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")]),
+    ("better", "head", [(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")]),
     ("better", "head", [(NEIGHBOURS, "head_knn"), (FLOWERS, "hma_head")]),
     ("better", "head", [(NOISE, name) for name in ("head_knn", "mlp_head", "hma_head_label", "knn")]),
     ("worse", "mlp_head", [(FLOWERS_CONTROL, "hma_head")]),

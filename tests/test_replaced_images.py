@@ -29,11 +29,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PER_SPLIT = 8
 SETTINGS = [
     *("model=vit_micro", "method=head", "augment=digits", "optimizer.lr=0.1", "tracking=off"),
-    *("trainer.device=cpu", "trainer.workers=0", "trainer.batch_size=8", "trainer.eval_every=5", "trainer.max_steps=5"),
+    *(
+        "trainer.device=cpu",
+        "trainer.num_workers=0",
+        "trainer.batch_size=8",
+        "trainer.eval_every=5",
+        "trainer.max_steps=5",
+    ),
     "scheduler.warmup_steps=0",
 ]
 CACHED = ["dataset.cache=disk", "fresh=true"]
-UNCACHED = ["dataset.cache=none", "trainer.feature_reuse=false", "fresh=true"]
+UNCACHED = ["dataset.cache=none", "trainer.cache_features=false", "fresh=true"]
 
 Result = dict[str, Any]
 
@@ -142,10 +148,10 @@ def test_the_same_images_under_other_names_are_the_same(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     for path in sorted((tmp_path / "b").rglob("*.png")):
         path.rename(path.with_name(f"image-{path.name}"))
-    stores = {path.name for kind in ("features", "pictures") for path in (runs / kind).iterdir()}
+    stores = {path.name for kind in ("features", "images") for path in (runs / kind).iterdir()}
     other = outcome("folder", tmp_path / "b", runs, *CACHED)
     assert figures(other) == figures(one)
-    assert {path.name for kind in ("features", "pictures") for path in (runs / kind).iterdir()} == stores
+    assert {path.name for kind in ("features", "images") for path in (runs / kind).iterdir()} == stores
     assert other["data/test_content"] == one["data/test_content"]
     assert other["data/test_digest"] != one["data/test_digest"]
 

@@ -124,7 +124,7 @@ def test_fitted_heads_need_no_training(method: str, run_py: RunPy, tiny: list[st
     assert (status["state"], status["step"], status["max_steps"]) == ("finished", 0, 0)
     chosen = {"knn": {"k", "temperature"}, "ridge": {"ridge"}, "ranpac": {"ridge"}, "logreg": {"C"}}.get(method, set())
     assert {key.removeprefix("chosen/") for key in figures if key.startswith("chosen/")} == chosen
-    again = run_py("task=evaluate", f"run={only_run(tmp_path)}", "trainer.workers=0")
+    again = run_py("task=evaluate", f"run={only_run(tmp_path)}", "trainer.num_workers=0")
     assert again.returncode == 0, again.stdout + again.stderr
 
 
@@ -151,7 +151,7 @@ def test_a_finished_run_is_reported_and_fresh_starts_over(run_py: RunPy, tiny: l
 
 
 @pytest.mark.parametrize("method", ["hma", "hma_head"])
-def test_a_bank_holds_the_training_pictures_throughout(
+def test_a_bank_holds_the_training_images_throughout(
     method: str, run_py: RunPy, tiny: list[str], tmp_path: Path
 ) -> None:
     bank = [f"method.hma.real.{setting}" for setting in ("start=train", "update=false", "size=64")]
@@ -171,11 +171,11 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
     named, top1 = {}, {}
     for name, options in {
         "all classes": ["method=head"],  # its stored views are not those of the runs without three classes
-        "head": ["method=head", "dataset.new_classes=3"],
-        "unstored": ["method=head", "dataset.new_classes=3", "trainer.feature_reuse=false"],
-        "knn": ["method=knn", "dataset.new_classes=3"],
-        "ridge": ["method=ridge", "dataset.new_classes=3"],
-        "logreg": ["method=logreg", "method.options.C=[0.1]", "dataset.new_classes=3"],
+        "head": ["method=head", "dataset.held_out_classes=3"],
+        "unstored": ["method=head", "dataset.held_out_classes=3", "trainer.cache_features=false"],
+        "knn": ["method=knn", "dataset.held_out_classes=3"],
+        "ridge": ["method=ridge", "dataset.held_out_classes=3"],
+        "logreg": ["method=logreg", "method.options.C=[0.1]", "dataset.held_out_classes=3"],
     }.items():
         done = run_py(*tiny, "trainer.max_steps=100", "optimizer.lr=0.03", "fresh=true", *options)
         assert done.returncode == 0, done.stderr
@@ -193,9 +193,9 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
 @pytest.mark.parametrize("method", ["hma", "hma_head"])
 def test_workers_and_stored_features_change_no_bit(method: str, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     ways = (
-        ["trainer.workers=0", "trainer.feature_reuse=false"],
-        ["trainer.workers=1"],
-        ["trainer.workers=2", "fresh=true"],  # the frozen backbone's features are read from the store now
+        ["trainer.num_workers=0", "trainer.cache_features=false"],
+        ["trainer.num_workers=1"],
+        ["trainer.num_workers=2", "fresh=true"],  # the frozen backbone's features are read from the store now
     )
     outcomes = []
     for number, way in enumerate(ways):
@@ -266,7 +266,7 @@ def test_val_is_not_asked_once_it_was_learned_from(run_py: RunPy, tiny: list[str
     val = [key for key in found["train"] if key.startswith("val/")]
     assert val and all(found["train"][key] == found["train_and_val"][key] for key in val)
     assert found["train"]["test/nll"] != found["train_and_val"]["test/nll"]
-    again = run_py("task=evaluate", f"run={only_run(tmp_path, 'train_and_val')}", "trainer.workers=0")
+    again = run_py("task=evaluate", f"run={only_run(tmp_path, 'train_and_val')}", "trainer.num_workers=0")
     assert again.returncode == 0, again.stdout
 
 

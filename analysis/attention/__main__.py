@@ -3,9 +3,9 @@
 python -m analysis.attention run=DIR [key=value ...]
 
 run=DIR            directory of a finished run of method=hma, hma_head or hma_head_cls
-classes=A,B        classes of the example pictures; default: the two that are confused most, and the two best
-images=8           example pictures of each class; together they are the batch that reads itself
-top=6              training pictures shown beside each test picture
+classes=A,B        classes of the example images; default: the two that are confused most, and the two best
+images=8           example images of each class; together they are the batch that reads itself
+top=6              training images shown beside each test image
 out=FOLDER         where index.html, numbers.json and the figures go; default: attention/<name of the run>
 dataset_root=DIR   where the data set lies now, if it has moved
 weights=FILE       the pretrained weights, if they have moved

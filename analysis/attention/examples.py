@@ -43,7 +43,7 @@ def choose(trained: Trained, classes: list[str] | None, per_class: int) -> Examp
     chosen = telling_classes(labels, predicted) if classes is None else class_ids(classes, trained.class_names)
     rows = torch.cat([(labels == label).nonzero().squeeze(1)[:per_class] for label in chosen])
     if len(rows) == 0:
-        raise UserError("the test split has no picture of these classes: choose others by classes=A,B")
+        raise UserError("the test split has no image of these classes: choose others by classes=A,B")
     return Examples(
         chosen, seen.ids[rows.to(seen.ids.device)].cpu(), labels[rows], predicted[rows], seen.features[rows]
     )

@@ -9,7 +9,7 @@ from analysis.attention.examples import Examples, attention_alone
 from analysis.attention.statistics import column_classes, readable
 from analysis.trained import Trained
 from hma_ft.hma.attention_map import REAL, SUPPORT, AttentionMap
-from hma_ft.hma.real_memory import NO_ID
+from hma_ft.memory.ring_buffer import NO_ID
 
 ROWS = 8  # test images in a gallery
 
@@ -66,11 +66,11 @@ def _entries(trained: Trained, examples: Examples, attention: AttentionMap, sour
         for weight, row in zip(best.values[place].tolist(), best.indices[place].tolist(), strict=True):
             first, second = ids[row].tolist()
             if weight > 0 and first != NO_ID:
-                mixed = None if second == NO_ID else train.key(second)
-                read.append(Read(first, train.key(first), int(labels[row]), weight, mixed))
+                mixed = None if second == NO_ID else train.sample_id(second)
+                read.append(Read(first, train.sample_id(first), int(labels[row]), weight, mixed))
         sample = int(examples.ids[place])
         label, predicted = int(examples.labels[place]), int(examples.predicted[place])
-        entries.append(Entry(sample, test.key(sample), label, predicted, read))
+        entries.append(Entry(sample, test.sample_id(sample), label, predicted, read))
     return entries
 
 

@@ -11,8 +11,8 @@ import torch
 from analysis.attention.examples import Examples, attention_alone, between_datapoints, choose
 from analysis.attention.gallery import Entry, galleries, spread
 from analysis.attention.heatmaps import between_png, cut, memory_png
+from analysis.attention.images import agreement_png, gallery_png, rollout_png, shares_png
 from analysis.attention.page import Section, write_page
-from analysis.attention.pictures import agreement_png, gallery_png, rollout_png, shares_png
 from analysis.attention.rollout import rollout
 from analysis.attention.statistics import Figure, Reading, column_classes, measure
 from analysis.trained import Trained
@@ -106,8 +106,8 @@ def _between(trained: Trained, folder: Path, examples: Examples) -> list[Section
         return []
     between_png(folder / "between.png", between, examples, trained.class_names)
     text = (
-        "The example pictures as one batch of inference mode batch, each row a reader: sorted by class above, the same "
-        "pictures shuffled below. A row sums to 1 together with what the synthetic memory gets."
+        "The example images as one batch of inference mode batch, each row a reader: sorted by class above, the same "
+        "images shuffled below. A row sums to 1 together with what the synthetic memory gets."
     )
     return [Section("between.png", "Attention between datapoints", text)]
 
@@ -147,7 +147,7 @@ def _galleries(trained: Trained, folder: Path, found: dict[str, list[Entry]]) ->
             continue
         name = f"gallery_{source}.png"
         gallery_png(folder / name, entries, test=splits.test, train=splits.train, class_names=trained.class_names)
-        text = f"For each test picture, the pictures of {MEMORIES[source]} that it read most (mean of heads)."
+        text = f"For each test image, the images of {MEMORIES[source]} that it read most (mean of heads)."
         sections.append(Section(name, f"What was read in {MEMORIES[source]}", text))
     return sections
 
@@ -169,4 +169,4 @@ def _rollout(trained: Trained, folder: Path, examples: Examples) -> Section:
         f"2020), over its mean. All patches together get {1 - float(rest.mean()):.1%} here; class and other tokens the "
         "rest."
     )
-    return Section("rollout.png", "Attention rollout over the picture", text)
+    return Section("rollout.png", "Attention rollout over the image", text)

@@ -83,8 +83,8 @@ def readable(head: HMAHead, source: str, readers: int) -> Tensor:
         return ~torch.eye(readers, dtype=torch.bool, device=device)
     if source == REAL:
         assert head.real_memory is not None
-        visible = head.visible_rows(None)
-        row = torch.ones(head.real_memory.size, dtype=torch.bool, device=device) if visible is None else visible
+        mask = head.real_mask(None)
+        row = torch.ones(head.real_memory.size, dtype=torch.bool, device=device) if mask is None else mask
         return row.expand(readers, -1)
     return torch.ones(readers, len(column_classes(head, source)), dtype=torch.bool, device=device)
 

@@ -2,7 +2,7 @@
 
 python -m analysis.benchmarks [--quick] [--out FILE]
 
-Needs the folder with real pictures and weights (HMA_SHARED) for the input pipeline and the sweep; without it they are
+Needs the folder with real images and weights (HMA_SHARED) for the input pipeline and the sweep; without it they are
 skipped. With --quick the sizes are small, the figures mean nothing, and nothing is written unless --out says where.
 """
 

@@ -25,7 +25,7 @@ class Options:
     """How a benchmark is run."""
 
     quick: bool  # small sizes, to try the script out; the figures mean nothing
-    shared: Path | None  # the folder with real pictures and pretrained weights; None: absent
+    shared: Path | None  # the folder with real images and pretrained weights; None: absent
 
     def size(self, full: int, quick: int) -> int:
         """A size, or its small stand-in."""
@@ -51,7 +51,7 @@ def main(benchmark: Benchmark, description: str | None) -> int:
 
 def skipped(what: str) -> Finding:
     """A row for what needs the shared folder, where that is absent."""
-    return Finding(what, "", "skipped: needs real pictures and weights (set HMA_SHARED)")
+    return Finding(what, "", "skipped: needs real images and weights (set HMA_SHARED)")
 
 
 def table(findings: Sequence[Finding]) -> str:

@@ -24,11 +24,11 @@ from analysis.benchmarks.finding import Finding, Options, options, skipped, tabl
 from analysis.benchmarks.gpu_setup import FULL, METHODS, QUICK, Setup, Sizes, random_batch
 from analysis.benchmarks.machine import description
 from analysis.benchmarks.timing import Times, interleaved
-from hma_ft.config.schema import AugmentConfig, DatasetConfig, PictureCaching
+from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
 from hma_ft.data.batch import Batch
-from hma_ft.data.loader import train_loader
-from hma_ft.data.picture_cache import cached
-from hma_ft.data.sources.base import FileSamples
+from hma_ft.data.datasets.base import FileDataset
+from hma_ft.data.image_cache import cached
+from hma_ft.data.loading import train_loader
 from hma_ft.data.transforms import TrainTransform
 
 PER_SAMPLE = "memory projected for each sample"
@@ -109,13 +109,13 @@ def keeps_up(sizes: Sizes, shared: Path | None, workers: int) -> list[Finding]:
     if shared is None:
         return [skipped("input beside the step")]
     paths = sorted((shared / "data/dtd/dtd/images").rglob("*.jpg"))
-    files = FileSamples(paths, [0] * len(paths), ["all"], paths[0].parents[1])
+    files = FileDataset(paths, [0] * len(paths), ["all"], paths[0].parents[1])
     findings = []
     for model in sizes.input_models:
         setup = Setup(model, "full", sizes, compile=torch.cuda.is_available(), per_sample=False)
         data = random_batch(sizes, setup.device)
         resident = _images_per_second(partial(_several, setup, data, 1), sizes)
-        for name in (PictureCaching.none, PictureCaching.ram):
+        for name in (ImageCaching.none, ImageCaching.ram):
             samples = cached({"train": files}, DatasetConfig(cache=name))["train"]
             transform = TrainTransform(
                 AugmentConfig(image_size=sizes.side), interpolation=setup.method.backbone.interpolation, fill=(0, 0, 0)
@@ -123,9 +123,9 @@ def keeps_up(sizes: Sizes, shared: Path | None, workers: int) -> list[Finding]:
             epochs = 2 * (len(files) // sizes.batch)  # with a cache the first ones fill it
             total = epochs + 2 + sizes.repeats * sizes.steps
             stream = train_loader(
-                samples, transform, batch_size=sizes.batch, seed=0, start_step=0, num_steps=total, workers=workers
+                samples, transform, batch_size=sizes.batch, seed=0, start_step=0, num_steps=total, num_workers=workers
             )
-            for _ in range(epochs if name is PictureCaching.ram and sizes is FULL else 0):
+            for _ in range(epochs if name is ImageCaching.ram and sizes is FULL else 0):
                 next(stream)
             speed = _images_per_second(partial(_from_loader, setup, stream), sizes)
             findings.append(

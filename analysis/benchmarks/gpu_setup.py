@@ -17,7 +17,7 @@ from hma_ft.config.schema import (
     RealMemoryConfig,
     TokensConfig,
 )
-from hma_ft.methods.base import Method, Observation, Output
+from hma_ft.methods.base import Method, MicroBatchOutput, Output
 from hma_ft.methods.create import create_method
 from hma_ft.methods.hma import HMA
 
@@ -72,7 +72,7 @@ class Setup:
             loss = functional.cross_entropy(logits, labels)
         loss.backward()
         with torch.autocast(self.device.type, torch.bfloat16), torch.no_grad():
-            self.method.observe([Observation(images, Output(logits, features), labels, ids)])
+            self.method.after_backward([MicroBatchOutput(images, Output(logits, features), labels, ids)])
         self.optimizer.step()
         self.optimizer.zero_grad()
 

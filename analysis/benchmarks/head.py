@@ -100,7 +100,7 @@ def _against_the_backbone(options: Options) -> list[Finding]:
 
 
 def _backbone_times(options: Options) -> tuple[Times, Times, Times]:
-    """Of a full step, of a step with the backbone frozen, and of the momentum encoder."""
+    """Times of a full step, of a step with the backbone frozen, and of the momentum encoder."""
     torch.manual_seed(0)
     name = "vit_tiny_patch16_224" if options.quick else "vit_base_patch32_224"
     side = options.size(224, 32)

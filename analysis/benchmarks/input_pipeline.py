@@ -1,8 +1,8 @@
-"""Images a second from JPEG to batch on one core: the released pipeline, this one, this one from decoded pictures.
+"""Images a second from JPEG to batch on one core: the released pipeline, this one, this one from decoded images.
 
 python -m analysis.benchmarks.input_pipeline [--quick]
 
-Pictures are those of DTD in the shared folder, as they are (short side 256 pixels at most) and enlarged to a short side
+Images are those of DTD in the shared folder, as they are (short side 256 pixels at most) and enlarged to a short side
 of 480 pixels, the size of the originals.
 """
 
@@ -21,11 +21,11 @@ from PIL import Image
 from analysis.benchmarks.finding import Finding, Options, main, skipped
 from analysis.benchmarks.released_input import ReleasedInput
 from analysis.benchmarks.timing import interleaved, ratio
-from hma_ft.config.schema import AugmentConfig, DatasetConfig, PictureCaching
+from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
+from hma_ft.data.datasets.base import FileDataset, ImageDataset
 from hma_ft.data.decode import decode
-from hma_ft.data.loader import train_loader
-from hma_ft.data.picture_cache import cached
-from hma_ft.data.sources.base import FileSamples, Samples
+from hma_ft.data.image_cache import cached
+from hma_ft.data.loading import train_loader
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.seeds import derive_seed
 
@@ -57,11 +57,11 @@ def one_thread() -> Iterator[None]:
 
 
 def _speed(options: Options, paths: Sequence[Path], sizes: str) -> list[Finding]:
-    """Epochs over the pictures in batches of 50, in this process."""
-    files = FileSamples(paths, [0] * len(paths), ["all"], paths[0].parents[1])
+    """Epochs over the images in batches of 50, in this process."""
+    files = FileDataset(paths, [0] * len(paths), ["all"], paths[0].parents[1])
     findings = []
     for name in FILTERS:
-        kept = cached({"train": files}, DatasetConfig(cache=PictureCaching.ram))["train"]
+        kept = cached({"train": files}, DatasetConfig(cache=ImageCaching.ram))["train"]
         released = ReleasedInput(SIZE, interpolation=name, mean=MEAN, std=STD)
         times = interleaved(  # the warm-up is the first epoch, which fills the cache
             {
@@ -92,25 +92,25 @@ def _released_epoch(released: ReleasedInput, paths: Sequence[Path], size: int = 
         released.batch(paths[start : start + size])
 
 
-def _epoch(samples: Samples, interpolation: str, size: int = 50) -> None:
+def _epoch(samples: ImageDataset, interpolation: str, size: int = 50) -> None:
     """The run's own loader in this process."""
     transform = TrainTransform(AugmentConfig(image_size=SIZE), interpolation=interpolation, fill=(0, 0, 0))
     size = min(size, len(samples))
     steps = len(samples) // size
-    for _ in train_loader(samples, transform, batch_size=size, seed=0, start_step=0, num_steps=steps, workers=0):
+    for _ in train_loader(samples, transform, batch_size=size, seed=0, start_step=0, num_steps=steps, num_workers=0):
         pass
 
 
 def _enlarged(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """The same pictures at a short side of 480 pixels, as JPEGs of quality 90."""
+    """The same images at a short side of 480 pixels, as JPEGs of quality 90."""
     (folder / "all").mkdir()
     written = []
     for path in paths:
-        with Image.open(path) as picture:
-            scale = 480 / min(picture.size)
-            size = (round(picture.width * scale), round(picture.height * scale))
+        with Image.open(path) as image:
+            scale = 480 / min(image.size)
+            size = (round(image.width * scale), round(image.height * scale))
             written.append(folder / "all" / path.name)
-            picture.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(written[-1], quality=90)
+            image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(written[-1], quality=90)
     return written
 
 
@@ -134,10 +134,10 @@ def _agreement(paths: Sequence[Path]) -> list[Finding]:
             Finding(
                 f"augmentation decisions and pixels, {name}",
                 "PIL and torchvision v1 from the same seeds",
-                f"the same random numbers drawn for {same} of {len(paths)} pictures; pixels (0 to 255) differ by "
-                f"{pixels.mean():.2f} on average, {(pixels <= 2).float().mean():.2%} by 2 at most; the picture that "
+                f"the same random numbers drawn for {same} of {len(paths)} images; pixels (0 to 255) differ by "
+                f"{pixels.mean():.2f} on average, {(pixels <= 2).float().mean():.2%} by 2 at most; the image that "
                 f"differs most by {worst:.2f}",
-                "all the same; no picture by more than 1",
+                "all the same; no image by more than 1",
                 same == len(paths) and bool(worst <= 1),
             )
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import psutil
 
-from hma_ft.tracking.environment import environment
+from hma_ft.rundir.environment import environment
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "hydra-core", "numpy", "pillow")
 

@@ -40,7 +40,7 @@ def _peak_in_a_process(rows: int, size: int) -> int:
 
 
 def print_peak(rows: int, size: int) -> None:
-    """Of three training steps, as bytes on standard output."""
+    """Print the peak memory of three training steps, in bytes."""
     from analysis.benchmarks.setting import batch, filled_head, sgd, training_step
     from hma_ft.engine.peak_memory import peak_memory_bytes
 

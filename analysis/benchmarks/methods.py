@@ -115,11 +115,11 @@ class _Training:
 
     def step(self) -> None:
         """Forward, backward, what the method observes, the optimizer."""
-        from hma_ft.methods.base import Observation
+        from hma_ft.methods.base import MicroBatchOutput
 
         output = self.method(self.images, self.ids)
         self.method.loss(output, self.labels).backward()
-        self.method.observe([Observation(self.images, output, self.labels, self.ids)])
+        self.method.after_backward([MicroBatchOutput(self.images, output, self.labels, self.ids)])
         self.optimizer.step()
         self.optimizer.zero_grad()
 

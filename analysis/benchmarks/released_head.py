@@ -21,7 +21,7 @@ class ReleasedHead(nn.Module):
         head = self.head
         assert head.real_memory is not None and head.synthetic_memory is not None and head.labels is not None
         assert head.real_attention is not None and head.context_attention is not None
-        rows = head.labels.attach(features, None)
+        rows = head.labels.append_label_embedding(features, None)
         queue = head.real_memory.rows(head.labels).unsqueeze(0).repeat(len(rows), 1, 1)
         rows = _block(head.real_attention, rows.unsqueeze(1), torch.cat([rows.unsqueeze(1), queue], dim=1)).squeeze(1)
         slots = head.synthetic_memory.rows(head.labels)

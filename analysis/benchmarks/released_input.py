@@ -11,7 +11,7 @@ from torchvision.transforms import InterpolationMode
 
 
 class ReleasedInput:
-    """A picture's training view as a normalised float tensor [3, S, S]."""
+    """An image's training view as a normalised float tensor [3, S, S]."""
 
     def __init__(self, size: int, *, interpolation: str, mean: Sequence[float], std: Sequence[float]) -> None:
         self.decisions = transforms.Compose(
@@ -24,8 +24,8 @@ class ReleasedInput:
 
     def view(self, path: Path) -> Image.Image:
         """Decoded, cropped, resized, perhaps mirrored; all randomness from torch's global generator."""
-        with Image.open(path) as picture:
-            return self.decisions(picture.convert("RGB"))
+        with Image.open(path) as image:
+            return self.decisions(image.convert("RGB"))
 
     def __call__(self, path: Path) -> Tensor:
         """All of it."""

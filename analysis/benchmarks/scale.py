@@ -17,10 +17,10 @@ from analysis.benchmarks.finding import REPOSITORY
 from analysis.benchmarks.machine import description
 from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
 from analysis.benchmarks.timing import interleaved
-from hma_ft.hma.labels import LabelTable
-from hma_ft.hma.memory_rows import MemoryRows
-from hma_ft.hma.real_memory import RealMemory
-from hma_ft.hma.unprojected import Sizes, costs_less, multiply_adds
+from hma_ft.hma.absorbed_attention import Sizes, multiply_adds, prefer_absorbed
+from hma_ft.memory.label_embedding import LabelEmbedding
+from hma_ft.memory.memory_rows import MemoryRows
+from hma_ft.memory.ring_buffer import RealMemory
 
 LABEL_WIDTH, HEADS, FLOAT = 64, 4, 4  # bytes of a float32
 
@@ -45,10 +45,10 @@ class Setting:
         n, w, k = self.batch, self.width, self.slots * self.classes
         seen = n * self.processes
         sizes = Sizes.of(n, self._memory(), heads=HEADS, backward=True)
-        projected, unprojected = multiply_adds(sizes)
+        projected, absorbed = multiply_adds(sizes)
         return {
             "readers": 3 * n * w * (2 * 8 * w + 3 * w + self.classes),  # two FFNs, q k v of the own row, classifier
-            "real memory": float(unprojected if costs_less(sizes) else projected),
+            "real memory": float(absorbed if prefer_absorbed(sizes) else projected),
             "slots": float(k * 6 * (w + n) * w),
             "between images": float(3 * (seen * 3 * w + 2 * n * seen) * w),
         }
@@ -59,7 +59,7 @@ class Setting:
             memory = RealMemory(
                 self.rows, feature_width=FEATURE_WIDTH, label_width=LABEL_WIDTH, num_classes=self.classes
             )
-            return memory.stored(LabelTable(self.classes, LABEL_WIDTH))
+            return memory.stored(LabelEmbedding(self.classes, LABEL_WIDTH))
 
     def bytes(self) -> dict[str, float]:
         """What is kept between steps: the slots with gradient and momentum, the queue, the label table."""

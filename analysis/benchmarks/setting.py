@@ -25,7 +25,7 @@ def filled_head(
 
 
 def batch(size: int, *, width: int = FEATURE_WIDTH, classes: int = CLASSES) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, labels and ids of pictures that the memory does not hold."""
+    """Features, labels and ids of images that the memory does not hold."""
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(size, width, generator=generator)
     return features, torch.randint(classes, (size,), generator=generator), torch.arange(size) + 10**6

@@ -121,7 +121,7 @@ def _arguments(options: Options, plan: Plan) -> list[str]:
         "method=hma_head",
         "tracking=off",
         "trainer.device=cpu",
-        "trainer.workers=0",
+        "trainer.num_workers=0",
         "scheduler=constant",
         "scheduler.warmup_steps=1",
         f"trainer.batch_size={plan.batch}",
@@ -141,12 +141,12 @@ def _axes(plan: Plan) -> list[str]:
 
 
 def _uncached_seconds(base: list[str], folder: Path, plan: Plan, learning_rate: float) -> float:
-    """Of a run of all steps: measured with part of them, the training time scaled."""
+    """Seconds of a run of all steps: measured with part of them, the training time scaled."""
     trial = [
         f"optimizer.lr={learning_rate}",
         f"method.hma.real.size={ROWS[0]}",
         f"method.hma.synthetic.slots={SLOTS[0]}",
-        "trainer.feature_reuse=false",
+        "trainer.cache_features=false",
         f"trainer.max_steps={plan.uncached_steps}",
     ]
     _run([*base, *trial], folder)
@@ -179,7 +179,7 @@ def _same_losses(uncached: Path, sweep: Path, plan: Plan) -> bool:
 
 
 def _losses(metrics: Path) -> list[float]:
-    """Of every step."""
+    """Loss of every step."""
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     return [row["train/loss"] for row in rows if "train/loss" in row]
 

@@ -12,7 +12,7 @@ from analysis.compare.arguments import parse
 from analysis.compare.build import records_of, report_of
 from analysis.compare.report import Report, write_json
 from analysis.compare.text import csv_text, markdown, print_report
-from hma_ft.tracking.environment import command_line
+from hma_ft.rundir.environment import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """The finished runs of a sweep in one small file, to be compared when their directories are gone.
 
 A file `NAME.records.npz` holds of every run the settings, the result, the digests of its data, the environment (neither
-folders nor the text of uncommitted changes) and the class that it gave each test picture; neither probabilities nor
+folders nor the text of uncommitted changes) and the class that it gave each test image; neither probabilities nor
 curves.
 """
 
@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from analysis.compare.records import Predictions, RunData, SweepData
+from hma_ft.config.aliases import with_current_keys
 from hma_ft.config.schema import Inference
 from hma_ft.errors import UserError
 
@@ -50,7 +51,7 @@ def read_archive(path: Path) -> tuple[list[RunData], SweepData]:
         sweep = SweepData(**content["sweep"] | {"keys": keys, "archive": str(path)})
         runs = [
             RunData(
-                **{name: run[name] for name in _FACTS},
+                **{name: run[name] for name in _FACTS} | {"params": with_current_keys(run["params"])},
                 place=f"{path} {run['name']}",
                 read_rows=list,
                 read_predictions=partial(_predictions, arrays, run["predictions"]),
@@ -64,7 +65,7 @@ def read_archive(path: Path) -> tuple[list[RunData], SweepData]:
 
 
 def _add(arrays: dict[str, np.ndarray], run: RunData) -> dict[str, dict[str, Any]]:
-    """Put a run's predictions among the arrays; by suffix, where they are. Runs share the arrays of their pictures."""
+    """Put a run's predictions among the arrays; by suffix, where they are. Runs share the arrays of their images."""
     places = {}
     for suffix in _SUFFIXES:
         found = run.read_predictions(suffix)
@@ -88,7 +89,7 @@ def _predictions(
     place = places.get(suffix)
     if place is None:
         return None
-    digest, predicted = place["pictures"], arrays[place["predicted"]].astype(np.int64)
+    digest, predicted = place["images"], arrays[place["predicted"]].astype(np.int64)
     keys = arrays.get(f"keys-{digest}")
     return Predictions(arrays[f"ids-{digest}"], arrays[f"labels-{digest}"], predicted, place["class_names"], keys=keys)
 
@@ -102,5 +103,5 @@ def _without_places(env: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(value: str) -> str:
-    """Of an absolute path the last part, which means something elsewhere too; anything else as it is."""
+    """Last part of an absolute path, which means something elsewhere too; anything else as it is."""
     return Path(value).name if value.startswith("/") else value

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from analysis.compare.load import read_predictions
 from analysis.compare.records import Predictions
 from hma_ft.errors import UserError
-from hma_ft.tracking.metric_log import Row
-from hma_ft.tracking.mlflow_mirror import short
-from hma_ft.tracking.mlflow_store import UPLOAD_SECONDS, request_timeout
+from hma_ft.mlflow_sync.store import UPLOAD_SECONDS, request_timeout
+from hma_ft.mlflow_sync.sync import short
+from hma_ft.rundir.metric_log import Row
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

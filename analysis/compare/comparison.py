@@ -53,7 +53,7 @@ class Comparison:
         return [run.score(split, self.metric.key, mode or self.mode) for run in cell.runs]
 
     @property
-    def challenges(self) -> list[tuple[Cell, Cell]]:
+    def comparisons(self) -> list[tuple[Cell, Cell]]:
         """Every group beside the baseline, with the baseline on the same data set."""
         found = []
         for cell in self.cells:
@@ -106,6 +106,6 @@ def _choice_remarks(cells: Sequence[Cell], by: Sequence[str], tuned: Sequence[st
     found = []
     for cell in cells:
         edge = cell.edge([key for key in tuned if key not in by])
-        if edge is not None and any(run.learns_by_steps for run in cell.runs):
+        if edge is not None and any(run.requires_training for run in cell.runs):
             found.append(f"{cell.group} on {cell.dataset}: val chose {edge}; the best may lie beyond")
     return found

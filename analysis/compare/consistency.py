@@ -54,7 +54,7 @@ def counts(key: str) -> bool:
 def reads(run: RunData, key: str) -> bool:
     """Whether a run reads a setting; older records don't say what their method declares."""
     if _within(key, TRAINING):
-        return run.learns_by_steps
+        return run.requires_training
     if _within(key, ("method.hma",)):
         return Reads.hma.value in run.params.get("method.reads", Reads.hma.value)
     return True

@@ -154,7 +154,7 @@ def _design(differences: Differences) -> _Design:
 
 
 def _standard_error(components: Components, design: _Design) -> tuple[float, float]:
-    """Of the mean, and Satterthwaite's degrees of freedom.
+    """Standard error of the mean, and Satterthwaite's degrees of freedom.
 
     The variance is a sum of mean squares that are each distributed as chi square: one of seeds, one of images, minus
     one of the rest, which both contain. A component of 0 takes its mean square out of the sum.
@@ -174,7 +174,7 @@ def _standard_error(components: Components, design: _Design) -> tuple[float, flo
 
 
 def power(mean: float, components: Components, *, seeds: int, images: int, alpha: float) -> float:
-    """Of the test at `alpha` if mean and components are the true ones and every seed has the same images."""
+    """Power of the test at `alpha` if mean and components are the true ones and every seed has the same images."""
     design = _Design(
         1 / seeds, 1 / images, 1 / (seeds * images), seeds - 1, max(1, images - 1), max(1, (seeds - 1) * (images - 1))
     )

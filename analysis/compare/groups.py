@@ -41,7 +41,7 @@ class Cell:
 
     @property
     def seeds(self) -> list[str]:
-        """Of the chosen setting."""
+        """Seeds of the chosen setting."""
         return [run.seed for run in self.runs]
 
     def edge(self, keys: Sequence[str]) -> str | None:
@@ -90,7 +90,7 @@ def group_label(keys: Sequence[str], values: Sequence[str]) -> str:
     """`hma`, or `hma real.size=128`: names stand alone, other settings with the end of their key."""
     parts = []
     for key, value in zip(keys, values, strict=True):
-        alone = key in ("method.name", "model.label", "model.name")
+        alone = key in ("method.name", "model.short_name", "model.name")
         parts.append(value if alone else f"{'.'.join(key.split('.')[-2:])}={value}")
     return " ".join(parts) or "all runs"
 

@@ -13,11 +13,12 @@ import yaml
 
 from analysis.compare.archive import PATTERN, read_archive
 from analysis.compare.records import Predictions, Records, RunData, SweepData
+from hma_ft.config.aliases import with_current_names
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import find_sweeps
-from hma_ft.tracking.metric_log import read_rows
-from hma_ft.tracking.mlflow_content import params
-from hma_ft.tracking.status import State, read_status
+from hma_ft.mlflow_sync.content import params
+from hma_ft.rundir.metric_log import read_rows
+from hma_ft.rundir.status import State, read_status
 
 
 def load_directories(folders: Sequence[Path]) -> Records:
@@ -71,7 +72,7 @@ def read_run(directory: Path, fingerprint: str) -> RunData:
         name=directory.name,
         place=str(directory),
         fingerprint=fingerprint,
-        params=params(config),
+        params=params(with_current_names(config)),
         result=result,
         data=data,
         env=env,

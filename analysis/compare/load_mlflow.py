@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.compare.artifacts import CURVES, Artifacts
 from analysis.compare.records import Records, RunData, SweepData
+from hma_ft.config.aliases import with_current_keys
 from hma_ft.config.paths import uri_problem
 from hma_ft.errors import UserError
-from hma_ft.tracking.environment import without_passwords
-from hma_ft.tracking.mlflow_mirror import short
-from hma_ft.tracking.mlflow_store import connect, database_file
+from hma_ft.mlflow_sync.store import connect, database_file
+from hma_ft.mlflow_sync.sync import short
+from hma_ft.rundir.environment import without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,14 +74,14 @@ def _read(artifacts: Artifacts, run: "Run") -> RunData:
     result: dict[str, Any] = {
         key.removeprefix("result.").replace(".", "/"): word for key, word in tags.items() if key.startswith("result.")
     }
-    # as hma_ft.tracking.mlflow_content.result_points names them
+    # as hma_ft.mlflow_sync.content.result_points names them
     result |= {k.removeprefix("best/"): v for k, v in run.data.metrics.items() if k.startswith("best/val/")}
     result |= {k: v for k, v in run.data.metrics.items() if not k.startswith((*CURVES, "best/val/"))}
     return RunData(
         name=str(run.info.run_name),
         place=run_id,
         fingerprint=tags["fingerprint"],
-        params=dict(run.data.params),
+        params=with_current_keys(run.data.params),
         result=result,
         data=artifacts.json(run_id, "data.json"),
         env=artifacts.json(run_id, "env.json"),

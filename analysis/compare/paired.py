@@ -12,7 +12,7 @@ from analysis.compare.table import Column, Row, Table
 
 def paired_table(comparison: Comparison) -> Table:
     """One row a group and data set; no rows without a baseline."""
-    rows = [_row(comparison, cell, base) for cell, base in comparison.challenges]
+    rows = [_row(comparison, cell, base) for cell, base in comparison.comparisons]
     for name in ("p_t", "p_sign_flip"):
         for row, adjusted in zip(rows, holm([row[name] for row in rows]), strict=True):
             row[f"{name}_holm"] = adjusted
@@ -40,7 +40,7 @@ def _columns(comparison: Comparison) -> list[Column]:
         Column("Holm", lambda row: probability(row["p_t_holm"])),
         Column("p (signs)", lambda row: probability(row["p_sign_flip"])),
         Column("Holm", lambda row: probability(row["p_sign_flip_holm"])),
-        Column("least p", lambda row: probability(row["least_p"])),
+        Column("least p", lambda row: probability(row["min_attainable_p"])),
     ]
 
 
@@ -59,7 +59,7 @@ def _row(comparison: Comparison, cell: Cell, base: Cell) -> Row:
         "t_high": found.t.high,
         "p_t": found.p_t,
         "p_sign_flip": found.p_sign_flip,
-        "least_p": found.least_p,
+        "min_attainable_p": found.min_attainable_p,
     }
 
 

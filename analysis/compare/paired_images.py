@@ -17,7 +17,7 @@ _TOP1 = METRICS["top1"]
 def images_table(comparison: Comparison) -> tuple[Table, list[str]]:
     """One row a group and data set whose predictions are there; and where they are missing."""
     rows, missing = [], []
-    for cell, base in comparison.challenges:
+    for cell, base in comparison.comparisons:
         seeds = common_seeds(cell, base)
         found = _image_test(comparison, cell, base)
         if found is not None:

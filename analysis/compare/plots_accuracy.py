@@ -106,7 +106,7 @@ def _point(comparison: Comparison, cell: Cell, key: str) -> tuple[float, float, 
 
 def _logarithmic(axes: "Axes", costs: list[float]) -> None:
     """Costs over decades; 0, which kNN has, stands to the left of the least of the others."""
-    from hma_ft.tracking.figure_ticks import readable_log_ticks
+    from hma_ft.reporting.figure_ticks import readable_log_ticks
 
     positive = [cost for cost in costs if cost > 0.05]
     if not positive or max(positive) < 3 * min(positive):

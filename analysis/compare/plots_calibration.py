@@ -38,7 +38,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 
 
 def cell_reliability(cell: Cell, mode: str | None) -> Reliability | None:
-    """Of the predictions of all seeds together; None where a run has none, or their probabilities aren't known."""
+    """Reliability over all seeds together; None where a run has none, or their probabilities aren't known."""
     confidence, correct = [], []
     for run in cell.runs:
         predictions = run.read_predictions(run.suffix(mode))

@@ -36,9 +36,9 @@ def confusion_shares(cell: Cell, mode: str | None) -> Shares | None:
 
 
 def _pairs(comparison: Comparison, dataset: str) -> list[tuple[str, np.ndarray, list[str]]]:
-    """Of the first GROUPS groups: label, difference of confusion shares to the baseline [C, C], class names."""
+    """Label, difference of confusion shares to the baseline [C, C] and class names of the first GROUPS groups."""
     found = []
-    for cell, base in comparison.challenges:
+    for cell, base in comparison.comparisons:
         if cell.dataset != dataset:
             continue
         mine, other = confusion_shares(cell, comparison.mode), confusion_shares(base, comparison.mode)

@@ -18,7 +18,7 @@ CURVES = {"train/loss": "training loss, nats", "val/top1": "val top-1 %"}
 
 def curves_figure(comparison: Comparison, dataset: str) -> "Figure | None":
     """Mean over seeds, and a band from the least to the largest; None where no run has a curve."""
-    from hma_ft.tracking.figure_ticks import readable_log_ticks, readable_step_ticks
+    from hma_ft.reporting.figure_ticks import readable_log_ticks, readable_step_ticks
 
     figure = new_figure(11.5, legend_height(len(comparison.of(dataset)), 4.0))
     axes = figure.subplots(1, 2, sharex=True)

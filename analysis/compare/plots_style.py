@@ -34,12 +34,12 @@ def save(figure: "Figure", folder: Path, stem: str) -> None:
 
 
 def colour(index: int) -> str:
-    """Of a group."""
+    """Colour of a group."""
     return COLOURS[index % len(COLOURS)]
 
 
 def marker(index: int) -> str:
-    """Of a group."""
+    """Marker of a group."""
     return MARKERS[index % len(MARKERS)]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hma_ft.tracking.metric_log import Row
+from hma_ft.rundir.metric_log import Row
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RunData:
         return self.params.get("seed", "")
 
     @property
-    def learns_by_steps(self) -> bool:
+    def requires_training(self) -> bool:
         """Whether steps and learning rate mean anything; false of nearest neighbours."""
         return self.result.get("params/trainable") != 0
 

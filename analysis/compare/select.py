@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from analysis.compare.records import Records, RunData, SweepData
+from hma_ft.config.aliases import current_setting
 from hma_ft.errors import UserError
 
 # What a group of conf/ is called by: `method` means method.name.
-_SHORT = ("method.name", "dataset.name", "model.label", "optimizer.name", "scheduler.name")
+_SHORT = ("method.name", "dataset.name", "model.short_name", "optimizer.name", "scheduler.name")
 ALIASES = {key.split(".")[0]: key for key in _SHORT} | {
     "lr": "optimizer.lr",
-    "model": "model.label",
+    "model": "model.short_name",
     "method/peft": "method.peft.name",
 }
 
@@ -76,7 +77,7 @@ def _condition(text: str, runs: Iterable[RunData]) -> tuple[str, list[str]]:
 def resolve_key(key: str, runs: Iterable[RunData]) -> str:
     """The full name of a setting. UserError if no run has it."""
     known = {name for run in runs for name in run.params}
-    full = ALIASES.get(key, key)
+    full, _ = current_setting(ALIASES.get(key, key), None)
     if full in known:
         return full
     near = difflib.get_close_matches(key, sorted(known), n=3, cutoff=0.5)

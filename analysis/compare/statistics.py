@@ -24,7 +24,7 @@ class Interval(NamedTuple):
 NO_INTERVAL = Interval(math.nan, math.nan)
 
 
-class Spread(NamedTuple):
+class SummaryStats(NamedTuple):
     """A sample: size, mean, standard deviation (n - 1), intervals of the mean."""
 
     n: int
@@ -43,17 +43,17 @@ class Paired(NamedTuple):
     t: Interval
     p_t: float
     p_sign_flip: float
-    least_p: float  # that the sign-flip test can give with n pairs
+    min_attainable_p: float  # that the sign-flip test can give with n pairs
 
 
-def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
-    """Of the finite values; what needs two of them is nan with fewer."""
+def spread(values: Sequence[float], *, level: float = 0.95) -> SummaryStats:
+    """Summary of the finite values; what needs two of them is nan with fewer."""
     sample = np.asarray(values, dtype=float)
     sample = sample[np.isfinite(sample)]
     n = len(sample)
     mean = float(sample.mean()) if n else math.nan
     sd = float(sample.std(ddof=1)) if n > 1 else math.nan
-    return Spread(n, mean, sd, t_interval(sample, level=level), bootstrap_interval(sample, level=level))
+    return SummaryStats(n, mean, sd, t_interval(sample, level=level), bootstrap_interval(sample, level=level))
 
 
 def t_interval(sample: np.ndarray, *, level: float = 0.95) -> Interval:
@@ -85,7 +85,9 @@ def paired(differences: Sequence[float], *, level: float = 0.95) -> Paired:
     sd = float(sample.std(ddof=1)) if n > 1 else math.nan
     spreads = n > 1 and float(np.ptp(sample)) > 1e-12
     p_t = float(stats.ttest_1samp(sample, 0.0).pvalue) if spreads else math.nan
-    return Paired(n, float(sample.mean()), sd, t_interval(sample, level=level), p_t, sign_flip_p(sample), least_p(n))
+    return Paired(
+        n, float(sample.mean()), sd, t_interval(sample, level=level), p_t, sign_flip_p(sample), min_attainable_p(n)
+    )
 
 
 def sign_flip_p(sample: np.ndarray) -> float:
@@ -105,7 +107,7 @@ def sign_flip_p(sample: np.ndarray) -> float:
     return float(done.pvalue)
 
 
-def least_p(n: int) -> float:
+def min_attainable_p(n: int) -> float:
     """The least two-sided p that n pairs can give by their signs: both patterns with all signs alike, of 2^n."""
     return min(1.0, 2.0 / 2.0**n)
 
@@ -136,7 +138,7 @@ def seeds_needed(mean: float, sd: float, *, alpha: float, power: float = POWER) 
 
 
 def t_test_power(effect: float, n: int, alpha: float) -> float:
-    """Of the two-sided t-test on n differences, whose mean is `effect` standard deviations from 0."""
+    """Power of the two-sided t-test on n differences, whose mean is `effect` standard deviations from 0."""
     critical = stats.t.ppf(1 - alpha / 2, n - 1)
     shift = effect * math.sqrt(n)
     upper, lower = stats.nct.sf(critical, n - 1, shift), stats.nct.cdf(-critical, n - 1, shift)

@@ -62,7 +62,7 @@ def _summary_row(comparison: Comparison, cell: Cell) -> Row:
     row["val_mean"] = mean_of(comparison.scores(cell, split="val"))
     row["chosen"] = chosen_of(comparison, cell)
     row["grid_points"] = len(cell.grid)
-    row["at_edge"] = cell.edge(tuned_of(comparison)) is not None and any(run.learns_by_steps for run in cell.runs)
+    row["at_edge"] = cell.edge(tuned_of(comparison)) is not None and any(run.requires_training for run in cell.runs)
     row["values"] = comparison.scores(cell)
     return row
 
@@ -116,7 +116,7 @@ def cost_of(cell: Cell, key: str) -> float:
 
 def chosen_of(comparison: Comparison, cell: Cell) -> dict[str, str]:
     """The tuned settings of the cell's runs; empty of a method that takes no steps."""
-    if not any(run.learns_by_steps for run in cell.runs):
+    if not any(run.requires_training for run in cell.runs):
         return {}
     return dict(zip(tuned_of(comparison), cell.grid[cell.chosen].values, strict=True))
 
@@ -134,7 +134,7 @@ def _chosen(row: Row) -> str:
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Of the finite ones; nan if there are none."""
+    """Mean of the finite values; nan if there are none."""
     finite = [value for value in values if math.isfinite(value)]
     return sum(finite) / len(finite) if finite else math.nan
 

@@ -12,7 +12,7 @@ from analysis.compare.metric import plain, probability
 from analysis.compare.needed import fewest, needed_text, with_needs
 from analysis.compare.paired import paired_runs, seed_differences
 from analysis.compare.pigeonhole import pigeonhole_interval
-from analysis.compare.statistics import POWER, holm, least_p, paired
+from analysis.compare.statistics import POWER, holm, min_attainable_p, paired
 from analysis.compare.table import Column, Row, Table
 
 SEEDS_ONLY = "seeds only"
@@ -20,13 +20,13 @@ SEEDS_ONLY = "seeds only"
 
 def verdict_table(comparison: Comparison) -> Table:
     """One row a group and data set; no rows without a baseline."""
-    rows = [_row(comparison, cell, base) for cell, base in comparison.challenges]
-    for name in ("p", "least_p"):
+    rows = [_row(comparison, cell, base) for cell, base in comparison.comparisons]
+    for name in ("p", "min_attainable_p"):
         for row, adjusted in zip(rows, holm([row[name] for row in rows]), strict=True):
             row[f"{name}_holm"] = adjusted
     rows = [with_needs(row, comparison.alpha / len(rows)) for row in rows]
     for row in rows:
-        row["can_decide"] = _at_most(row["least_p_holm"], comparison.alpha)
+        row["can_decide"] = _at_most(row["min_attainable_p_holm"], comparison.alpha)
         row["significant"] = row["can_decide"] and _at_most(row["p_holm"], comparison.alpha)
         row["verdict"] = _verdict(comparison, row)
     return Table(
@@ -108,7 +108,7 @@ def _over_both(comparison: Comparison, differences: Differences) -> Row:
         "variance_image": found.components.image,
         "variance_rest": found.components.rest,
         "p": found.p,
-        "least_p": least_p(units),
+        "min_attainable_p": min_attainable_p(units),
     }
 
 
@@ -132,7 +132,7 @@ def _over_seeds(comparison: Comparison, differences: list[float]) -> Row:
         "variance_image": math.nan,
         "variance_rest": math.nan,
         "p": found.p_sign_flip if found.n > 1 else math.nan,
-        "least_p": found.least_p,
+        "min_attainable_p": found.min_attainable_p,
     }
 
 
@@ -169,10 +169,11 @@ def verdict_statements(comparison: Comparison, table: Table) -> list[str]:
     weak = [row for row in table.rows if row["seeds"] and not row["can_decide"]]
     few = [row for row in weak if row["seeds"] < row["least_seeds"]]
     for n in sorted({row["seeds"] for row in few}):
-        adjusted = max(row["least_p_holm"] for row in few if row["seeds"] == n)
+        adjusted = max(row["min_attainable_p_holm"] for row in few if row["seeds"] == n)
         found.append(
             f"{n} {'seed is' if n == 1 else 'seeds are'} too few for a verdict: that all agree in sign happens by "
-            f"chance with p {least_p(n):.3g} ({adjusted:.3g} after Holm over {len(table.rows)} comparisons), above "
+            f"chance with p {min_attainable_p(n):.3g} ({adjusted:.3g} after Holm over {len(table.rows)} "
+            f"comparisons), above "
             f"{comparison.alpha:.3g}; it takes {fewest(comparison.alpha / len(table.rows))} seeds at the least"
         )
     found += [

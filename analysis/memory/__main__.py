@@ -1,4 +1,4 @@
-"""What the memories of a finished run hold: rows, classes, ages, norms, and the pictures they come from.
+"""What the memories of a finished run hold: rows, classes, ages, norms, and the images they come from.
 
 python -m analysis.memory run=DIR [key=value ...]
 

@@ -1,4 +1,4 @@
-"""What a memory holds: rows, classes, ages, norms, and the pictures they come from."""
+"""What a memory holds: rows, classes, ages, norms, and the images they come from."""
 
 import math
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from torch.nn import functional
 from analysis.trained import Trained
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import NO_ID, RealMemory
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
+from hma_ft.memory.ring_buffer import NO_ID, RealMemory
 from hma_ft.methods.base import Memory
-from hma_ft.tracking.result import read_result
+from hma_ft.rundir.result import read_result
 
 
 @dataclass
@@ -124,7 +124,7 @@ def _synthetic(trained: Trained, slots: Tensor, labels: Tensor) -> Contents:
 
 def _row(trained: Trained, row: int, ids: list[int], label: int, norm: float, step: int | None) -> Row:
     train = trained.splits.train
-    files = ["" if sample == NO_ID else train.key(sample) for sample in ids]
+    files = ["" if sample == NO_ID else train.sample_id(sample) for sample in ids]
     return Row(row, None if ids[0] == NO_ID else ids[0], files[0], label, files[1], step, norm)
 
 

@@ -101,7 +101,7 @@ def _inside(method: MethodConfig) -> str:
 
 
 def _recipe(counted: Built) -> str:
-    if not counted.method.learns_by_steps:
+    if not counted.method.requires_training:
         return "one pass over the features"
     recipe = counted.config.method.recipe
     decay = f", weight decay {recipe.weight_decay:g}" if recipe.weight_decay else ""

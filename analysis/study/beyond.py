@@ -19,22 +19,23 @@ BEYOND = (
     *_other_data("On flowers", "Oxford Flowers-102 in 64 x 64 pixels", "study_flowers"),
     *_other_data(
         "On small photographs",
-        "A subset of CIFAR-10 as folders (5170 pictures, of which val is split off; 1017 test pictures)",
+        "A subset of CIFAR-10 as folders (5170 images, of which val is split off; 1017 test images)",
         "study_cifar",
     ),
     Section(
-        "For classes that came later?",
+        "For classes added after training?",
         "DTD, frozen backbone. Each seed draws two of the ten classes, which no training step sees and val lacks, "
-        "while a bank of training pictures holds all ten: the neighbours of `knn`, the real memory of `hma_head` and "
-        "`hma_head_label`. Who can't name a class that came later is right about 80 % of the test pictures at most. "
+        "while a bank of training images holds all ten: the neighbours of `knn`, the real memory of `hma_head` and "
+        "`hma_head_label`. Who can't predict a class added after training is right about 80 % of the test images at "
+        "most. "
         "Every method at its documented learning rate.",
         "study_new_classes",
         ("--baseline", "head"),
     ),
     Section(
-        "Does it pay to ask neighbours, of classes that came later?",
+        "Does a kNN vote pay for classes added after training?",
         "The same with `head_knn`: the linear head, whose probabilities are averaged with the vote of the 20 nearest "
-        "training pictures, those of the two classes among them; nothing of it was tuned.",
+        "training images, those of the two classes among them; nothing of it was tuned.",
         "study_neighbours",
         ("--baseline", "head"),
     ),

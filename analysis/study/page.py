@@ -20,7 +20,7 @@ whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each sec
 
 {setting};
 all methods see the same augmented views in the same order (released transform,
-{steps} steps of {batch} pictures). Weights, and learning rates where there is a grid, are chosen on val; test is read
+{steps} steps of {batch} images). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed and test
 image, and a verdict holds for other seeds and other test images at once (crossed random effects), after Holm's
 correction over its table; [COMPARE.md](COMPARE.md) explains every column.
@@ -30,7 +30,7 @@ Runs were made with commit {commit} on {device}.
 EVIDENCE = """\
 ## Run by run
 
-Each run's settings and top-1 (CSV), and an archive of the runs with the class that each gave every test picture. The
+Each run's settings and top-1 (CSV), and an archive of the runs with the class that each gave every test image. The
 archives are records too: every command of this page works with `--runs docs/study`, nothing has to be trained for it.
 """
 

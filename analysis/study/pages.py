@@ -22,7 +22,7 @@ _THREATS = """\
 - DTD is the ten-class subset at hand with a split of its own: no figure compares with published ones.
 - Seeds vary initial weights, order and augmentation; except where said, all of them share one split. Intervals cover
   other test images, not another choice of the training images.
-- Runs are short, a few passes over the training pictures: what a memory is worth after a long training is not answered.
+- Runs are short, a few passes over the training images: what a memory is worth after a long training is not answered.
 - Runs shared a machine's cores with one another: where times are shown, they order the methods, and no more.
 - Where a grid's end was chosen (`end of grid`), a wider grid could move that method.
 - A verdict of *not significant* is no proof of equality: the intervals say how large a difference may have been

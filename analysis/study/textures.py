@@ -21,7 +21,7 @@ TEXTURES = (
         "`hma_head_released` is the memory head with the released code's settings: a queue that is never written and "
         "read as the noise that it began as, slots that begin at zero, test images that read their batch. `mlp_head` "
         "is the control: as many parameters, no memory. `head_knn` is the linear head, its probabilities averaged with "
-        "the vote of the 20 nearest training pictures.",
+        "the vote of the 20 nearest training images.",
         "study_dtd",
         ("--baseline", "head"),
         ("summary", "verdict", "paired", "images", "modes", "cost"),
@@ -42,8 +42,8 @@ TEXTURES = (
     _ablations(
         "What should the real memory hold?",
         "A queue of 512 augmented views is the default. `rows_64` and `rows_2048` are queues of other sizes; `bank` "
-        "holds clean views of the whole training set, `bank_64` of 64 pictures balanced over classes, neither is ever "
-        "updated; `never_updated` is read as noise, as in the released code; `own_rows` lets a picture read itself.",
+        "holds clean views of the whole training set, `bank_64` of 64 images balanced over classes, neither is ever "
+        "updated; `never_updated` is read as noise, as in the released code; `own_rows` lets an image read itself.",
         *("rows_64", "rows_2048", "bank", "bank_64", "never_updated", "own_rows"),
     ),
     _ablations(
@@ -84,8 +84,8 @@ TEXTURES = (
     ),
     *(
         _condition(
-            f"With {number} training pictures a class?",
-            "DTD; every seed draws its own training pictures.",
+            f"With {number} training images a class?",
+            "DTD; every seed draws its own training images.",
             "study_few",
             f"dataset.train_per_class={number}",
         )
@@ -102,8 +102,8 @@ TEXTURES = (
     against_the_control("With wrong labels, against the control?", "study_noise", "hma_head_label"),
     *(
         _condition(
-            f"On test pictures damaged by {corruption}?",
-            "DTD, trained on clean pictures (severity 3 of 5 of Hendrycks and Dietterich, ICLR 2019).",
+            f"On test images corrupted by {corruption}?",
+            "DTD, trained on clean images (severity 3 of 5 of Hendrycks and Dietterich, ICLR 2019).",
             "study_corruption",
             f"dataset.test_corruption={corruption}",
         )

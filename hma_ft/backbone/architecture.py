@@ -17,7 +17,7 @@ from hma_ft.shortages import shortage
 VIT_MODULES = ("vision_transformer", "vision_transformer_hybrid", "deit", "eva", "beit")
 
 
-class Outline(NamedTuple):
+class BackboneSpec(NamedTuple):
     """Sizes of a backbone that need no weights to be known."""
 
     width: int  # D of the pre-logits feature
@@ -45,7 +45,7 @@ def check_name(name: str) -> None:
         raise UserError(f"model.name={name}: {architecture} has no weights tagged {tag!r}; known: {', '.join(tags)}.")
 
 
-def outline(config: ModelConfig, image_size: int) -> Outline:
+def backbone_spec(config: ModelConfig, image_size: int) -> BackboneSpec:
     """Sizes of the backbone of `config`, without memory or time for its weights.
 
     Raises:
@@ -53,11 +53,11 @@ def outline(config: ModelConfig, image_size: int) -> Outline:
     """
     with torch.device("meta"):
         vit = build(config, image_size, pretrained=False, num_classes=0)
-    return Outline(vit.head_hidden_size, len(vit.blocks), vit.cls_token is not None)
+    return BackboneSpec(vit.head_hidden_size, len(vit.blocks), vit.cls_token is not None)
 
 
 def build(config: ModelConfig, image_size: int, **arguments: Any) -> TimmViT:
-    """The timm model of `config` for pictures of `image_size` x `image_size` pixels.
+    """The timm model of `config` for images of `image_size` x `image_size` pixels.
 
     `arguments` go to timm.create_model on top of those that the configuration names.
 

@@ -1,4 +1,4 @@
-"""A Vision Transformer as a feature extractor: uint8 pictures in, one vector a picture out."""
+"""A Vision Transformer as a feature extractor: uint8 images in, one vector an image out."""
 
 from typing import Self
 
@@ -18,15 +18,15 @@ PREFIX = "vit."  # of the names of timm's parameters among those of a Backbone
 
 
 class Backbone(nn.Module):
-    """A timm Vision Transformer without its classifier, and how pictures are prepared for it.
+    """A timm Vision Transformer without its classifier, and how images are prepared for it.
 
     Attributes:
         vit: the timm model.
         width: size D of a feature.
         depth: number of transformer blocks.
-        image_size: height and width S of a picture in pixels.
-        mean, std: [1, 3, 1, 1], for pictures scaled to 0..1; the model's own.
-        interpolation: the filter that resized the pictures of its pretraining ("bicubic", ...).
+        image_size: height and width S of an image in pixels.
+        mean, std: [1, 3, 1, 1], for images scaled to 0..1; the model's own.
+        interpolation: the filter that resized the images of its pretraining ("bicubic", ...).
         crop_ratio: its evaluation crop over the resized short side.
         tokens, peft: memory tokens, and what else was added to `vit` to train inside it while the rest is frozen.
     """

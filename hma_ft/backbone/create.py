@@ -20,7 +20,7 @@ def create_backbone(
     grad_checkpointing: bool = False,
     load: bool = True,
 ) -> Backbone:
-    """Build the backbone for pictures of `image_size` x `image_size` pixels.
+    """Build the backbone for images of `image_size` x `image_size` pixels.
 
     Weights come from the file `config.weights`, else from the hub if `config.pretrained`, else they are random;
     without `load` they are random, whatever the configuration says.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hma_ft.config.paths import uri_problem
-from hma_ft.config.schema import Config, PictureCaching, Task
+from hma_ft.config.schema import Config, ImageCaching, Task
 from hma_ft.files.writable import file_refusal, folder_refusal
 
 LONGEST_NAME = 100  # bytes; a run directory's name is made of several
@@ -26,7 +26,11 @@ def place_problems(config: Config) -> Iterator[str]:
 
 
 def _names(config: Config) -> Iterator[str]:
-    names = {"dataset.name": config.dataset.name, "method.name": config.method.name, "model.label": config.model.label}
+    names = {
+        "dataset.name": config.dataset.name,
+        "method.name": config.method.name,
+        "model.short_name": config.model.short_name,
+    }
     if config.sweep.name is not None:
         names["sweep.name"] = config.sweep.name
     for setting, name in names.items():
@@ -51,7 +55,7 @@ def _written(config: Config) -> Iterator[str]:
         folders["runs_dir"] = config.runs_dir
         if config.dataset.on_disk and config.dataset.download and not Path(config.dataset.root).exists():
             folders["dataset.root"] = config.dataset.root
-    if config.task is Task.train and config.dataset.cache is PictureCaching.disk:
+    if config.task is Task.train and config.dataset.cache is ImageCaching.disk:
         folders["dataset.cache_dir"] = config.dataset.cache_dir
     if config.task is Task.export and config.output is not None:
         folders["output"] = config.output

@@ -83,7 +83,7 @@ def _method(config: Config) -> Iterator[str]:
     yield from _positive(
         method__hma__label_width=hma.label_width,
         method__hma__heads=hma.heads,
-        method__hma__temperature=hma.temperature,
+        method__hma__score_scale=hma.score_scale,
         method__hma__support_size=hma.support_size,
     )
     yield from _not_negative(method__hma__real__size=real.size, method__hma__synthetic__slots=hma.synthetic.slots)
@@ -131,7 +131,7 @@ def _dataset(config: Config) -> Iterator[str]:
     if dataset.train_per_class is not None:
         yield from _positive(dataset__train_per_class=dataset.train_per_class)
     yield from _share(dataset__label_noise=dataset.label_noise)
-    yield from _not_negative(dataset__new_classes=dataset.new_classes)
+    yield from _not_negative(dataset__held_out_classes=dataset.held_out_classes)
     if not 1 <= dataset.corruption_severity <= 5:
         yield f"dataset.corruption_severity={dataset.corruption_severity} must be 1 to 5"
     if not 0 <= dataset.split_seed < 2**32:
@@ -166,8 +166,8 @@ def _augment(config: Config) -> Iterator[str]:
             yield f"augment.{name}={pair} must be two numbers, the smaller one first, both greater than 0"
         elif name == "crop_scale" and pair[1] > 1:
             yield f"augment.{name}={pair} are shares of the image's area: at most 1"
-    if augment.policy is not None:
-        yield from _one_of("augment.policy", augment.policy, POLICIES)
+    if augment.auto_augment is not None:
+        yield from _one_of("augment.auto_augment", augment.auto_augment, POLICIES)
     yield from _share(augment__flip=augment.flip, augment__random_erasing=augment.random_erasing)
     yield from _share(augment__affine_translate=augment.affine_translate)
     if not 0 <= augment.affine_degrees <= 180:
@@ -194,12 +194,12 @@ def _trainer(config: Config) -> Iterator[str]:
         trainer__eval_batch_size=trainer.eval_batch_size,
         trainer__log_every=trainer.log_every,
         trainer__checkpoint_minutes=trainer.checkpoint_minutes,
-        trainer__feature_reuse_gb=trainer.feature_reuse_gb,
+        trainer__cache_features_gb=trainer.cache_features_gb,
     )
     yield from _at_most(MOST_IMAGES, trainer__batch_size=trainer.batch_size)
     yield from _at_most(MOST_IMAGES, trainer__eval_batch_size=trainer.eval_batch_size)
-    yield from _not_negative(trainer__workers=trainer.workers)
-    yield from _at_most(MOST_WORKERS, trainer__workers=trainer.workers)
+    yield from _not_negative(trainer__num_workers=trainer.num_workers)
+    yield from _at_most(MOST_WORKERS, trainer__num_workers=trainer.num_workers)
     if trainer.clip_grad_norm is not None:
         yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)
     if trainer.ema_decay is not None and not 0 < trainer.ema_decay < 1:

@@ -1,7 +1,7 @@
 """The identity of a run: a hash over the configuration that can change its result.
 
 Old runs keep their fingerprints when settings are added (`ADDED_LATER`) and when a setting comes to mean something else
-(`CHANGED`), unless they use it.
+(`CHANGED`), unless they use it. A setting that was renamed is hashed under its old name (`hma_ft/config/aliases.py`).
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hma_ft.config.aliases import hashed_setting
 from hma_ft.config.reads import as_read
 from hma_ft.config.schema import Config, Precision
 
@@ -37,29 +38,29 @@ LEFT_OUT = {
     "dataset.cache_gb",
     "dataset.cache_dir",
     "dataset.verify_content",
-    "model.label",
+    "model.short_name",
     "model.image_size",  # augment.image_size counts
     "method.recipe",  # its values reach optimizer, scheduler and trainer
     "method.reads",  # what is not read counts with its default
-    "trainer.workers",
+    "trainer.num_workers",
     "trainer.device",
     "trainer.log_every",
     "trainer.checkpoint_minutes",
-    "trainer.feature_reuse",
-    "trainer.feature_reuse_gb",
+    "trainer.cache_features",
+    "trainer.cache_features_gb",
 }
 
 # Settings added since version 1, with the value that means "as before": a run that has it keeps its fingerprint.
 ADDED_LATER: dict[str, Any] = {
     "dataset.train_per_class": None,
     "dataset.label_noise": 0.0,
-    "dataset.new_classes": 0,
+    "dataset.held_out_classes": 0,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
     "dataset.test_fraction": 0.2,
     "dataset.exif_orientation": False,
     "method.hma.real.start": "empty",
-    "method.hma.keys_start_as_queries": False,
+    "method.hma.tie_query_key_init": False,
     "method.peft.name": "none",
     "method.peft.target": None,
     "method.peft.drop_path": 0.0,
@@ -81,22 +82,22 @@ def _target_is(config: Config, *class_names: str) -> bool:
     return config.method.target.rpartition(".")[2] in class_names
 
 
-def _maps_pictures(config: Config) -> bool:
+def _maps_images(config: Config) -> bool:
     augment = config.augment
     return bool(
-        augment.affine_degrees or augment.affine_translate or augment.affine_scale or augment.policy is not None
+        augment.affine_degrees or augment.affine_translate or augment.affine_scale or augment.auto_augment is not None
     )
 
 
 def _decays_embeddings(config: Config) -> bool:
     hma = config.method.hma
-    augmented = hma.real.size > 0 or hma.synthetic.slots > 0 or hma.datapoints
+    augmented = hma.real.size > 0 or hma.synthetic.slots > 0 or hma.batch_attention
     return config.optimizer.weight_decay > 0 and augmented and _target_is(config, "HMA")
 
 
 CHANGED = (
-    # outside a picture that is turned, shifted, zoomed or sheared: black before
-    Change("augment.fill", "mean colour", _maps_pictures),
+    # outside an image that is turned, shifted, zoomed or sheared: black before
+    Change("augment.fill", "mean colour", _maps_images),
     # no warm-up before
     Change("trainer.ema_warmup", "(1 + t) / (10 + t)", lambda c: c.trainer.ema_decay is not None),
     # slots and label table decayed before
@@ -121,7 +122,9 @@ def fingerprint_with(config: Config, weights: str | None) -> str:
     flat = dict(_flattened(dataclasses.asdict(config)))
     if config.model.weights is not None:
         flat["model.weights"] = weights
-    counted = {key: value for key, value in flat.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
+    counted = dict(
+        hashed_setting(key, value) for key, value in flat.items() if key not in ADDED_LATER or value != ADDED_LATER[key]
+    )
     changed = {change.key: change.value for change in CHANGED if change.when(config)}
     text = json.dumps({"version": VERSION, **counted, **changed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
+from hma_ft.config.aliases import with_current_names
 from hma_ft.config.paths import expand_paths
 from hma_ft.config.schema import Config
 from hma_ft.errors import UserError
@@ -34,12 +35,12 @@ def save_config(config: Config, path: Path) -> None:
 
 
 def load_config(path: Path) -> Config:
-    """A configuration frozen by `save_config` or found in a run directory; nothing of conf/ is read."""
+    """A configuration frozen by `save_config` or found in a run directory, of any age; nothing of conf/ is read."""
     try:
         values = yaml.safe_load(path.read_text())
         if not isinstance(values, dict):
             raise ValueError("settings by name are expected")
-        return typed(DictConfig(values))
+        return typed(DictConfig(with_current_names(values)))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: is {path.parent} a run directory?") from error
     except ConfigKeyError as error:
@@ -56,5 +57,5 @@ def run_directory(config: Config) -> Path:
     """Where the run lies: `<runs_dir>/<dataset>/<method>-<model>-seed<k>-<fingerprint>`."""
     from hma_ft.config.fingerprint import fingerprint
 
-    name = f"{config.method.name}-{config.model.label}-seed{config.seed}-{fingerprint(config)[:8]}"
+    name = f"{config.method.name}-{config.model.short_name}-seed{config.seed}-{fingerprint(config)[:8]}"
     return Path(config.runs_dir) / config.dataset.name / name

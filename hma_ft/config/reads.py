@@ -30,7 +30,7 @@ TRAINING = (
     "augment.affine_degrees",
     "augment.affine_translate",
     "augment.affine_scale",
-    "augment.policy",
+    "augment.auto_augment",
     "augment.randaugment_ops",
     "augment.randaugment_magnitude",
     "augment.random_erasing",
@@ -51,7 +51,9 @@ RULES = (
     Unread(lambda c: Reads.training not in c.method.reads, TRAINING),
     Unread(lambda c: Reads.hma not in c.method.reads, ("method.hma",)),
     Unread(lambda c: c.optimizer.name != "sgd", ("optimizer.momentum",)),
-    Unread(lambda c: c.augment.policy != "randaugment", ("augment.randaugment_ops", "augment.randaugment_magnitude")),
+    Unread(
+        lambda c: c.augment.auto_augment != "randaugment", ("augment.randaugment_ops", "augment.randaugment_magnitude")
+    ),
     Unread(lambda c: c.dataset.test_corruption is Corruption.none, ("dataset.corruption_severity",)),
     Unread(lambda c: c.method.tokens.type is TokenType.none, ("method.tokens.number",)),
     Unread(
@@ -61,7 +63,7 @@ RULES = (
     ),
     Unread(lambda c: c.method.hma.synthetic.slots == 0, ("method.hma.synthetic.init",)),
     # not inference, which names the figures
-    Unread(lambda c: not c.method.hma.datapoints, ("method.hma.train_context", "method.hma.support_size")),
+    Unread(lambda c: not c.method.hma.batch_attention, ("method.hma.train_context", "method.hma.support_size")),
     Unread(lambda c: c.method.hma.top_k is None, ("method.hma.renormalise_top_k",)),
 )
 

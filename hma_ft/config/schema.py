@@ -79,7 +79,7 @@ class LogitsFrom(Enum):
 
 
 class MemoryStart(Enum):
-    """What the real memory holds before the first step: nothing, or training pictures under the test transform."""
+    """What the real memory holds before the first step: nothing, or training images under the test transform."""
 
     empty = "empty"
     train = "train"
@@ -116,8 +116,8 @@ class Device(Enum):
     cuda = "cuda"
 
 
-class PictureCaching(Enum):
-    """Where decoded pictures are kept for later epochs: nowhere, in this run's memory, or on disk for all runs."""
+class ImageCaching(Enum):
+    """Where decoded images are kept for later epochs: nowhere, in this run's memory, or on disk for all runs."""
 
     none = "none"
     ram = "ram"
@@ -125,7 +125,7 @@ class PictureCaching(Enum):
 
 
 class Corruption(Enum):
-    """How test pictures are damaged (Hendrycks and Dietterich, ICLR 2019)."""
+    """How test images are corrupted (Hendrycks and Dietterich, ICLR 2019)."""
 
     none = "none"
     noise = "noise"
@@ -139,7 +139,7 @@ class ModelConfig:
     """A timm Vision Transformer and where its weights come from."""
 
     name: str = "vit_base_patch32_224.augreg_in21k"  # timm's name, with the weight tag
-    label: str = "vit_b32"  # short, for run directories and tables
+    short_name: str = "vit_b32"  # short, for run directories and tables
     pretrained: bool = True  # fetch timm's weights from the hub, unless `weights` names a file
     weights: str | None = None  # local .pth, .safetensors or .npz
     image_size: int = 224  # pixels a side; position embeddings are interpolated to it
@@ -183,7 +183,7 @@ class RealMemoryConfig:
 
     size: int = 512  # rows R; 0 switches the real memory off
     momentum: float = 0.999  # of the EMA encoder that writes the rows; 0 writes live features
-    start: MemoryStart = MemoryStart.empty  # train: balanced over classes where there are more pictures than rows
+    start: MemoryStart = MemoryStart.empty  # train: balanced over classes where there are more images than rows
     update: bool = True  # false: no batch is written, as in the released code; with start=train a fixed bank
     mask_unfilled: bool = True  # false: initial noise rows are read, as in the released code
     store: LabelStorage = LabelStorage.ids
@@ -204,14 +204,14 @@ class HMAConfig:
 
     label_width: int = 64
     heads: int = 4
-    temperature: float = 1.0  # multiplies the attention scores
-    keys_start_as_queries: bool = False  # one projection for both at first: what is alike is read before any training
+    score_scale: float = 1.0  # multiplies the attention scores
+    tie_query_key_init: bool = False  # one projection for both at first: what is alike is read before any training
     top_k: int | None = None  # keep only the k largest attention weights
     renormalise_top_k: bool = False
-    null_slot: bool = False  # a learnable key whose value is zero
+    null_key: bool = False  # a learnable key whose value is zero
     dropout: float = 0.1
     logits_from: LogitsFrom = LogitsFrom.all
-    datapoints: bool = True  # attention between the images of a batch (flag `abd_augmentation`)
+    batch_attention: bool = True  # attention between the images of a batch (flag `abd_augmentation`)
     train_context: TrainContext = TrainContext.batch
     inference: Inference = Inference.alone  # of the headline figures and of model selection
     support_size: int = 128  # training images of `support` inference, balanced over classes
@@ -238,25 +238,25 @@ class MethodConfig:
 
 @dataclass
 class DatasetConfig:
-    """Pictures with classes, as train, val and test splits."""
+    """Images with classes, as train, val and test splits."""
 
     name: str = "dtd"
-    target: str = "hma_ft.data.sources.dtd.DTD"  # the class that finds the pictures
+    target: str = "hma_ft.data.datasets.dtd.DTD"  # the class that finds the images
     root: str = "data"
-    on_disk: bool = True  # false: the pictures come with a package
+    on_disk: bool = True  # false: the images come with a package
     download: bool = True  # fetch what is missing before training; false: stop with the command that does
     split_seed: int = 0  # of the val split, where the data set has none of its own, and of the draws below
-    val_fraction: float = 0.2  # of the training pictures, where the data set has no val split
+    val_fraction: float = 0.2  # of the training images, where the data set has no val split
     test_fraction: float = 0.2  # of the training images, where the data set has no test split; drawn before val
     exif_orientation: bool = False  # turn images as their EXIF orientation says; predictions follow the run's choice
-    train_per_class: int | None = None  # few-shot: so many training pictures a class, drawn by split_seed
-    label_noise: float = 0.0  # share of training pictures with another class's label, drawn by split_seed
-    new_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them
+    train_per_class: int | None = None  # few-shot: so many training images a class, drawn by split_seed
+    label_noise: float = 0.0  # share of training images with another class's label, drawn by split_seed
+    held_out_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them
     test_corruption: Corruption = Corruption.none
     corruption_severity: int = 3  # 1 to 5
-    cache: PictureCaching = PictureCaching.none  # of decoded pictures; the numbers do not depend on it
-    cache_gb: float = 10.0  # its bound; pictures that don't fit are decoded again
-    cache_dir: str = "${runs_dir}/pictures"  # of cache=disk
+    cache: ImageCaching = ImageCaching.none  # of decoded images; the numbers do not depend on it
+    cache_gb: float = 10.0  # its bound; images that don't fit are decoded again
+    cache_dir: str = "${runs_dir}/images"  # of cache=disk
     verify_content: bool = False  # read every image file again, though size, times and inode say that it is unchanged
     options: dict[str, Any] = field(default_factory=dict)  # what this data set alone has
 
@@ -291,7 +291,7 @@ class AugmentConfig:
     affine_degrees: float = 0.0  # random rotation, degrees to either side
     affine_translate: float = 0.0  # random shift, share of the side
     affine_scale: float = 0.0  # random zoom, 1 - s to 1 + s
-    policy: str | None = None  # randaugment, trivialaugment
+    auto_augment: str | None = None  # randaugment, trivialaugment
     randaugment_ops: int = 2
     randaugment_magnitude: int = 9
     random_erasing: float = 0.0  # probability
@@ -312,7 +312,7 @@ class TrainerConfig:
     eval_batch_size: int = 128
     log_every: int = 10  # steps
     checkpoint_minutes: float = 10.0  # beside the checkpoint at every evaluation
-    workers: int = 4  # loader processes; the numbers do not depend on it
+    num_workers: int = 4  # loader processes; the numbers do not depend on it
     precision: Precision = Precision.fp32
     device: Device = Device.auto
     compile: bool = False
@@ -320,8 +320,8 @@ class TrainerConfig:
     grad_checkpointing: bool = False
     clip_grad_norm: float | None = None
     ema_decay: float | None = None  # evaluate a moving average of the weights; t steps in, (1 + t) / (10 + t) at most
-    feature_reuse: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
-    feature_reuse_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
+    cache_features: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
+    cache_features_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
 
 
 @dataclass
@@ -354,8 +354,8 @@ class Config:
     runs_dir: str = "runs"
     fresh: bool = False  # start over a run that exists
     run: str | None = None  # run directory, of evaluate, predict and export
-    input: str | None = None  # folder of pictures, of predict
-    memory: str | None = None  # FOLDER/CLASS/pictures that predict adds to the memory it reads, without training
+    input: str | None = None  # folder of images, of predict
+    memory: str | None = None  # FOLDER/CLASS/images that predict adds to the memory it reads, without training
     memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
     output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export),
     # of prepare a JSON file (null: RUNS_DIR/prepare/DATASET.json)

@@ -1,4 +1,4 @@
-"""A batch of pictures."""
+"""A batch of images."""
 
 from typing import NamedTuple
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.data.equal_images import EqualImages, equal_across_splits, in_one_line
 from hma_ft.data.image_files import LeftOut
 from hma_ft.data.inspection import ImageFacts
 from hma_ft.data.orientation import UPRIGHT
-from hma_ft.data.sources.base import Samples
 from hma_ft.names import counted, printable
 
 UNEQUAL_RATIO = 10  # between the training images of the largest and the smallest class
@@ -75,7 +75,7 @@ class DataReport:
 
 
 def report(
-    splits: Mapping[str, Samples],
+    splits: Mapping[str, ImageDataset],
     facts: Mapping[str, Sequence[ImageFacts]],
     *,
     dataset: str,
@@ -122,12 +122,12 @@ def report(
     )
 
 
-def _name(samples: Samples, split: str, index: int) -> ImageName:
-    return ImageName(samples.key(index), split, samples.class_names[int(samples.labels[index])])
+def _name(samples: ImageDataset, split: str, index: int) -> ImageName:
+    return ImageName(samples.sample_id(index), split, samples.class_names[int(samples.labels[index])])
 
 
 def _named(
-    splits: Mapping[str, Samples], facts: Mapping[str, Sequence[ImageFacts]], wanted: Callable[[ImageFacts], bool]
+    splits: Mapping[str, ImageDataset], facts: Mapping[str, Sequence[ImageFacts]], wanted: Callable[[ImageFacts], bool]
 ) -> Iterator[tuple[ImageName, ImageFacts]]:
     """The images whose facts are wanted, with their names: a data set may have millions of others."""
     for split, samples in splits.items():
@@ -140,7 +140,7 @@ def _is_extreme(fact: ImageFacts) -> bool:
     return max(fact.height, fact.width) >= EXTREME_RATIO * max(1, min(fact.height, fact.width))
 
 
-def _summary(samples: Samples, facts: Sequence[ImageFacts], drawn: bool) -> SplitSummary:
+def _summary(samples: ImageDataset, facts: Sequence[ImageFacts], drawn: bool) -> SplitSummary:
     counts = samples.labels.bincount(minlength=len(samples.class_names)).tolist()
     decoded = [fact for fact in facts if fact.error is None]
     height = _range([fact.height for fact in decoded]) if decoded else None
@@ -152,7 +152,7 @@ def _range(values: Sequence[int]) -> tuple[int, int, int]:
     return min(values), int(statistics.median(values)), max(values)
 
 
-def _class_counts(splits: Mapping[str, Samples]) -> dict[str, dict[str, int]]:
+def _class_counts(splits: Mapping[str, ImageDataset]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for split, samples in splits.items():
         found = samples.labels.bincount(minlength=len(samples.class_names)).tolist()
@@ -161,7 +161,9 @@ def _class_counts(splits: Mapping[str, Samples]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _equal_groups(splits: Mapping[str, Samples], facts: Mapping[str, Sequence[ImageFacts]]) -> list[list[ImageName]]:
+def _equal_groups(
+    splits: Mapping[str, ImageDataset], facts: Mapping[str, Sequence[ImageFacts]]
+) -> list[list[ImageName]]:
     """Groups of at least two images with the same content, over all splits; those that can be decoded."""
     digests = {split: samples.raw_digests() for split, samples in splits.items()}
     numbers = Counter(digest for own in digests.values() for digest in own)

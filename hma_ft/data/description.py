@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.data.equal_images import EqualImages
-from hma_ft.data.sources.base import Samples
 
 
 def describe(
-    splits: Mapping[str, Samples], *, classes: int, seen: Tensor | None, equal: Sequence[EqualImages]
+    splits: Mapping[str, ImageDataset], *, classes: int, seen: Tensor | None, equal: Sequence[EqualImages]
 ) -> dict[str, int | str]:
     """Return counts and digests of train, val and test as data.json holds them.
 
@@ -41,14 +41,14 @@ def changed_splits(before: Mapping[str, object], now: Mapping[str, object]) -> l
     return changed
 
 
-def _names_digest(samples: Samples) -> str:
+def _names_digest(samples: ImageDataset) -> str:
     digest = hashlib.sha256(samples.labels.numpy().tobytes())
     for index in range(len(samples)):
-        digest.update(f"{samples.key(index)}\n".encode())
+        digest.update(f"{samples.sample_id(index)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _content_digest(samples: Samples) -> str:
+def _content_digest(samples: ImageDataset) -> str:
     digest = hashlib.sha256(samples.labels.numpy().tobytes())
     for content in samples.content_digests():
         digest.update(f"{content}\n".encode())

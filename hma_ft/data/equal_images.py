@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hma_ft.data.sources.base import Samples
+from hma_ft.data.datasets.base import ImageDataset
 
 PAIRS = (("test", "train"), ("test", "val"), ("val", "train"))
 _NAMED = 3  # images that a message names
@@ -19,7 +19,7 @@ class EqualImages:
     names: list[tuple[str, str]]
 
 
-def equal_across_splits(splits: Mapping[str, Samples]) -> list[EqualImages]:
+def equal_across_splits(splits: Mapping[str, ImageDataset]) -> list[EqualImages]:
     """Return, for test in train, test in val and val in train, which images are equal as they are stored.
 
     Files are compared by their bytes, images of arrays by their pixels; labels and names don't count, nor what a run
@@ -30,7 +30,7 @@ def equal_across_splits(splits: Mapping[str, Samples]) -> list[EqualImages]:
     for split, other in PAIRS:
         places = {digest: index for index, digest in reversed(list(enumerate(digests[other])))}
         equal = [(index, places[digest]) for index, digest in enumerate(digests[split]) if digest in places]
-        names = [(splits[split].key(mine), splits[other].key(theirs)) for mine, theirs in equal[:_NAMED]]
+        names = [(splits[split].sample_id(mine), splits[other].sample_id(theirs)) for mine, theirs in equal[:_NAMED]]
         found.append(EqualImages(split, other, len(equal), names))
     return found
 

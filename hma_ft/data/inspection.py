@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from PIL import Image
 
+from hma_ft.data.datasets.base import FileDataset, ImageDataset, Subset
 from hma_ft.data.decode import UndecodableError, decode_content, open_image, read_file
 from hma_ft.data.orientation import UPRIGHT, exif_orientation
-from hma_ft.data.sources.base import FileSamples, Samples, Subset
 from hma_ft.errors import UserError
 
 _CHUNK = 64  # files a process takes at once
@@ -32,7 +32,7 @@ class ImageFacts(NamedTuple):
 Track = Callable[[Iterable[list[ImageFacts]], int, str], Iterator[list[ImageFacts]]]
 
 
-def inspect(splits: Mapping[str, Samples], track: Track) -> dict[str, list[ImageFacts]]:
+def inspect(splits: Mapping[str, ImageDataset], track: Track) -> dict[str, list[ImageFacts]]:
     """Facts about all images of each split, in order, decoded in several processes.
 
     `track` wraps the chunks of a split, whose number and name it is told, to show how far they are.
@@ -56,9 +56,9 @@ def inspect(splits: Mapping[str, Samples], track: Track) -> dict[str, list[Image
     return found
 
 
-def _files(samples: Samples) -> tuple[list[Path] | None, bool]:
+def _files(samples: ImageDataset) -> tuple[list[Path] | None, bool]:
     """The files behind samples, None if they are not plain files; and whether they are turned upright."""
-    if isinstance(samples, FileSamples):
+    if isinstance(samples, FileDataset):
         return samples.paths, samples.upright
     if isinstance(samples, Subset):
         files, upright = _files(samples.samples)
@@ -66,7 +66,7 @@ def _files(samples: Samples) -> tuple[list[Path] | None, bool]:
     return None, False
 
 
-def _loaded(samples: Samples, index: int) -> ImageFacts:
+def _loaded(samples: ImageDataset, index: int) -> ImageFacts:
     try:
         _, height, width = samples.load(index).shape
     except UserError as error:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hma_ft.config.schema import DatasetConfig
-from hma_ft.data.splits import create_source
+from hma_ft.data.splits import create_dataset_builder
 from hma_ft.errors import UserError
 from hma_ft.files.writable import folder_refusal
 
 
 def ensure_present(config: DatasetConfig) -> None:
     """Fetch what is missing under a lock; with `download=false` a UserError says by which command."""
-    source = create_source(config)
+    source = create_dataset_builder(config)
     if source.is_present():
         return
     if not config.download:

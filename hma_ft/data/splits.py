@@ -7,30 +7,30 @@ from pathlib import Path
 from torch import Tensor
 
 from hma_ft.config.schema import DatasetConfig
-from hma_ft.data.conditions import are_new, with_conditions
 from hma_ft.data.content_index import ContentIndex
+from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan, Subset
 from hma_ft.data.description import describe
 from hma_ft.data.draws import draw_test, stratified
 from hma_ft.data.equal_images import EqualImages, equal_across_splits
-from hma_ft.data.picture_cache import cached
-from hma_ft.data.sources.base import FileSamples, Samples, Scan, Source, Subset
+from hma_ft.data.image_cache import cached
+from hma_ft.data.variants import are_new, with_variants
 from hma_ft.errors import UserError
 from hma_ft.importing import import_class
 
 
 @dataclass
 class Splits:
-    """Three disjoint sets of pictures with the same classes."""
+    """Three disjoint sets of images with the same classes."""
 
-    train: Samples
-    val: Samples
-    test: Samples
+    train: ImageDataset
+    val: ImageDataset
+    test: ImageDataset
     class_names: list[str]
-    taught: Tensor | None = None  # indices of the training pictures that steps are made of; None: all
+    seen_in_training: Tensor | None = None  # indices of the training images that steps are made of; None: all
     notes: list[str] = field(default_factory=list)  # what the user should know about how they came about, a line each
 
     @property
-    def by_name(self) -> dict[str, Samples]:
+    def by_name(self) -> dict[str, ImageDataset]:
         """Train, val and test."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
@@ -42,12 +42,14 @@ class Splits:
     @cached_property
     def description(self) -> dict[str, int | str]:
         """Counts and digests: two runs with equal ones saw the same data. It reads all images that are not indexed."""
-        return describe(self.by_name, classes=len(self.class_names), seen=self.taught, equal=self.equal_images)
+        return describe(
+            self.by_name, classes=len(self.class_names), seen=self.seen_in_training, equal=self.equal_images
+        )
 
 
-def create_source(config: DatasetConfig) -> Source:
+def create_dataset_builder(config: DatasetConfig) -> DatasetBuilder:
     """The source that `dataset.target` names."""
-    source_class = import_class("dataset.target", config.target, Source)  # type: ignore[type-abstract]
+    source_class = import_class("dataset.target", config.target, DatasetBuilder)  # type: ignore[type-abstract]
     return source_class(Path(config.root), config.options)
 
 
@@ -72,13 +74,13 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
 def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
     """The splits under the conditions that the configuration asks for. UserError if they don't allow them."""
     splits = replace(splits)
-    splits.train, splits.test = with_conditions(splits.train, splits.test, config)
-    if config.new_classes:
+    splits.train, splits.test = with_variants(splits.train, splits.test, config)
+    if config.held_out_classes:
         new = [
-            are_new(part.labels, splits.class_names, config.new_classes, config.split_seed)
+            are_new(part.labels, splits.class_names, config.held_out_classes, config.split_seed)
             for part in (splits.train, splits.val)
         ]
-        splits.taught, known = ((~found).nonzero().flatten() for found in new)
+        splits.seen_in_training, known = ((~found).nonzero().flatten() for found in new)
         splits.val = Subset(splits.val, known)
     for name, samples in splits.by_name.items():
         if len(samples) == 0:
@@ -90,14 +92,14 @@ def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
 
 def scan_source(config: DatasetConfig) -> Scan:
     """What the source finds, its files to be decoded as the configuration says."""
-    scan = create_source(config).scan()
+    scan = create_dataset_builder(config).scan()
     for samples in scan.parts.values():
-        if isinstance(samples, FileSamples):
+        if isinstance(samples, FileDataset):
             samples.upright = config.exif_orientation
     return scan
 
 
-def complete(parts: dict[str, Samples], config: DatasetConfig) -> Splits:
+def complete(parts: dict[str, ImageDataset], config: DatasetConfig) -> Splits:
     """Draw the splits that are missing from train: test first, so that val_fraction does not move it.
 
     Raises UserError if train is too small for it.
@@ -121,7 +123,7 @@ def complete(parts: dict[str, Samples], config: DatasetConfig) -> Splits:
     return Splits(train, val, test, train.class_names, notes=notes)
 
 
-def untrainable(train: Samples) -> list[str]:
+def untrainable(train: ImageDataset) -> list[str]:
     """Why no classifier can be trained on these images, a line each."""
     counts = train.labels.bincount(minlength=len(train.class_names)).tolist()
     present = [name for name, count in zip(train.class_names, counts, strict=True) if count]

@@ -1,4 +1,4 @@
-"""Pictures to square inputs of the model, uint8 from end to end (torchvision v2)."""
+"""Images to square inputs of the model, uint8 from end to end (torchvision v2)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from hma_ft.config.schema import AugmentConfig
 
 
 class TrainTransform:
-    """The training view of a picture; all randomness from torch's global generator.
+    """The training view of an image; all randomness from torch's global generator.
 
     `fill` (0..255, a channel) is what random erasing leaves, and what a map (`affine_*`, and those of the policies)
-    brings in from outside the picture.
+    brings in from outside the image.
     """
 
     def __init__(self, config: AugmentConfig, *, interpolation: str, fill: Sequence[int]) -> None:
@@ -27,19 +27,19 @@ class TrainTransform:
             steps.append(_Affine(config, fill))
         if config.flip:
             steps.append(_Flip(config.flip))
-        if config.policy == "randaugment":
+        if config.auto_augment == "randaugment":
             steps.append(v2.RandAugment(config.randaugment_ops, config.randaugment_magnitude, fill=list(fill)))
-        elif config.policy == "trivialaugment":
+        elif config.auto_augment == "trivialaugment":
             steps.append(v2.TrivialAugmentWide(fill=list(fill)))
         if config.random_erasing:
             steps.append(v2.RandomErasing(config.random_erasing, value=list(fill)))
         self.steps = steps
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
         for step in self.steps:
-            picture = step(picture)
-        return picture
+            image = step(image)
+        return image
 
 
 _MOST_RESIZED_PIXELS = 2**25  # 100 MB; only a strip a hundred times as long as wide comes near it
@@ -47,7 +47,7 @@ _RESIZED_AS_UINT8 = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)  # b
 
 
 class _Crop:
-    """v2.RandomResizedCrop of one picture: the same draws and the same pixels, in less time.
+    """v2.RandomResizedCrop of one image: the same draws and the same pixels, in less time.
 
     It saves going through containers of inputs, and resizing a part that isn't contiguous in memory.
     """
@@ -61,11 +61,11 @@ class _Crop:
             ratio=(config.crop_ratio[0], config.crop_ratio[1]),
         )
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
-        box = self.draw.make_params([picture])
+        box = self.draw.make_params([image])
         top, left = box["top"], box["left"]
-        part = picture[:, top : top + box["height"], left : left + box["width"]].unsqueeze(0)
+        part = image[:, top : top + box["height"], left : left + box["width"]].unsqueeze(0)
         part = part.contiguous(memory_format=torch.channels_last)
         if self.interpolation in _RESIZED_AS_UINT8:
             return interpolate(part, self.size, mode=self.interpolation.value, antialias=True).squeeze(0)
@@ -73,7 +73,7 @@ class _Crop:
 
 
 class _Affine:
-    """v2.RandomAffine of one picture, bilinear, with the mean colour outside.
+    """v2.RandomAffine of one image, bilinear, with the mean colour outside.
 
     Less the fill, what lies outside is zero, as grid sampling pads. torchvision's own `fill` weighs the border twice,
     which leaves a seam up to a quarter darker than either side.
@@ -88,20 +88,20 @@ class _Affine:
             interpolation=InterpolationMode.BILINEAR,
         )
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, S, S], mapped."""
-        return (self.map(picture - self.fill) + self.fill).round().to(torch.uint8)
+        return (self.map(image - self.fill) + self.fill).round().to(torch.uint8)
 
 
 class _Flip:
-    """v2.RandomHorizontalFlip of one picture."""
+    """v2.RandomHorizontalFlip of one image."""
 
     def __init__(self, probability: float) -> None:
         self.probability = probability
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, S, S], mirrored by chance."""
-        return picture if torch.rand(1) >= self.probability else picture.flip(-1)
+        return image if torch.rand(1) >= self.probability else image.flip(-1)
 
 
 class EvalTransform:
@@ -126,12 +126,12 @@ class EvalTransform:
             ]
         )
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
-        short, long = sorted(picture.shape[-2:])
+        short, long = sorted(image.shape[-2:])
         if self.resized_side**2 * long / short > _MOST_RESIZED_PIXELS:
-            return self._resized_window(picture)
-        return self.steps(picture)
+            return self._resized_window(image)
+        return self.steps(image)
 
     def _resized_window(self, image: Tensor) -> Tensor:
         """The centre crop of a narrow strip, whose resized pixels outside of it are never made.

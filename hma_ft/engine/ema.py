@@ -16,7 +16,7 @@ def decay_of_step(decay: float, step: int) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
-class WeightAverage:
+class ModelEma:
     """Shadow weights s <- d * s + (1 - d) * w after each optimizer step, with d of `decay_of_step`.
 
     Only parameters that train are averaged; buffers, such as a memory, are the live model's.

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hma_ft.config.schema import Precision
 from hma_ft.data.batch import Batch
-from hma_ft.data.loader import eval_batches
-from hma_ft.data.sources.base import Samples
+from hma_ft.data.datasets.base import ImageDataset
+from hma_ft.data.loading import eval_batches
 from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.predictor import Predictor
@@ -21,7 +21,7 @@ from hma_ft.seeds import derive_seed
 
 @dataclass
 class Predictions:
-    """Of every sample of a split once, in the order of its ids."""
+    """Predictions of every sample of a split once, in the order of its ids."""
 
     ids: Tensor  # int64 [N]
     labels: Tensor  # int64 [N]
@@ -31,7 +31,7 @@ class Predictions:
 class Evaluator(Predictor):
     """Predicts the splits of a data set with a method as it is now.
 
-    Every process reads its share of the pictures; the features are then brought together and all processes predict
+    Every process reads its share of the images; the features are then brought together and all processes predict
     from the same ones, so that every process knows the same figures. Where features are fixed they are computed once.
     """
 
@@ -39,11 +39,11 @@ class Evaluator(Predictor):
         self,
         method: Method,
         accelerator: Accelerator,
-        splits: Mapping[str, Samples],
+        splits: Mapping[str, ImageDataset],
         transform: Callable[[Tensor], Tensor],
         *,
         batch_size: int,
-        workers: int,
+        num_workers: int,
         seed: int,
         precision: Precision = Precision.fp32,
         store: FeatureStore | None = None,
@@ -57,7 +57,7 @@ class Evaluator(Predictor):
         self.splits = splits
         self.transform = transform
         self.batch_size = batch_size
-        self.workers = workers
+        self.num_workers = num_workers
         self.seed = seed
         self.store = store
         self.final_weights = final_weights
@@ -88,21 +88,21 @@ class Evaluator(Predictor):
         bank = self.method.support_bank(mode)
         if bank is None or (self.final_weights and len(bank) > 0):
             return
-        needed = self.method.reference_indices(mode, self.splits["train"].labels)
+        needed = self.method.support_indices(mode, self.splits["train"].labels)
         if needed is not None:
-            self.method.set_reference(self.features("train", needed))
+            self.method.set_support(self.features("train", needed))
 
     @torch.no_grad()
     def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
         """Features, labels and ids of a split or of some of its samples, on the device."""
-        if self.method.features_are_fixed:
+        if self.method.has_frozen_features:
             return self._fixed_features(split, indices)
         return self._extract(split, indices)
 
     def some_features(self, split: str, indices: Tensor) -> LabelledFeatures:
         """Features of few samples: those that are stored already, else of these alone."""
         stored = self.store is not None and self.store.read_split(split) is not None
-        if self.method.features_are_fixed and (split in self._fixed or stored):
+        if self.method.has_frozen_features and (split in self._fixed or stored):
             return self._fixed_features(split, indices)
         return self._extract(split, indices)
 
@@ -129,7 +129,7 @@ class Evaluator(Predictor):
         return seen, seconds
 
     def _extract(self, split: str, indices: Tensor | None) -> LabelledFeatures:
-        """One pass of the backbone over the pictures."""
+        """One pass of the backbone over the images."""
         self.method.enter_mode(training=False)
         parts = [self._features_of(batch) for batch in self._read(split, indices)]
         seen = self._bring_together(parts)
@@ -143,7 +143,7 @@ class Evaluator(Predictor):
             self.splits[split],
             self.transform,
             batch_size=self.batch_size,
-            workers=self.workers,
+            num_workers=self.num_workers,
             order=indices,
             rank=self.accelerator.process_index,
             world_size=self.accelerator.num_processes,

@@ -8,11 +8,11 @@ from accelerate import Accelerator
 
 from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.feature_store import FeatureStore
-from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.inputs import MicroBatch
 from hma_ft.methods.base import Method
 
 POLL_SECONDS = 0.02
-ImageSteps = Callable[[int], Iterator[Sequence[StepInput]]]
+ImageSteps = Callable[[int], Iterator[Sequence[MicroBatch]]]
 
 
 def feature_steps(
@@ -24,7 +24,7 @@ def feature_steps(
     *,
     start_step: int,
     max_steps: int,
-) -> Iterator[Sequence[StepInput]]:
+) -> Iterator[Sequence[MicroBatch]]:
     """The steps from `start_step` on, features in place of images.
 
     `image_steps(step)` starts the loader at a step; it is started at the first step that nobody has computed and
@@ -41,7 +41,7 @@ def feature_steps(
         if stored is not None:
             clock.count(Spent.features, stored.seconds)
             batches = stored.micro_batches
-            yield [StepInput(*(tensor.to(accelerator.device) for tensor in batch)) for batch in batches]
+            yield [MicroBatch(*(tensor.to(accelerator.device) for tensor in batch)) for batch in batches]
             step += 1
             continue
         with store.producing() as mine:
@@ -57,8 +57,8 @@ def feature_steps(
 
 
 def _computed(
-    image_steps: Iterator[Sequence[StepInput]], method: Method, accelerator: Accelerator, clock: CostClock
-) -> Iterator[tuple[list[StepInput], float]]:
+    image_steps: Iterator[Sequence[MicroBatch]], method: Method, accelerator: Accelerator, clock: CostClock
+) -> Iterator[tuple[list[MicroBatch], float]]:
     """Steps with features, and the seconds that loading and computing each took."""
     while True:
         with clock.on(Spent.nothing):  # the same number is counted here and stored
@@ -75,7 +75,7 @@ def _computed(
 
 
 @torch.no_grad()
-def _with_features(batch: StepInput, method: Method, accelerator: Accelerator) -> StepInput:
+def _with_features(batch: MicroBatch, method: Method, accelerator: Accelerator) -> MicroBatch:
     with accelerator.autocast():
         features = method.features(batch.inputs)
     return batch._replace(inputs=features)

@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.inputs import MicroBatch
+from hma_ft.files.atomic import remove_leftovers, write_atomic
+from hma_ft.files.disk_lru import make_room
 from hma_ft.methods.base import LabelledFeatures
-from hma_ft.tracking.files import remove_leftovers, write_atomic
-from hma_ft.tracking.room import make_room
 
 FORMAT = 2  # of the entries; part of the key
 
@@ -31,7 +31,7 @@ FORMAT = 2  # of the entries; part of the key
 class StoredStep(NamedTuple):
     """A training step's micro-batches on the CPU, and the seconds that loading and computing them took."""
 
-    micro_batches: list[StepInput]
+    micro_batches: list[MicroBatch]
     seconds: float
 
 
@@ -63,13 +63,13 @@ class FeatureStore:
         if found is None:
             return None
         tensors, seconds = found
-        count = len(tensors) // len(StepInput._fields)
-        batches = [StepInput(*(tensors[f"{name}/{i}"] for name in StepInput._fields)) for i in range(count)]
+        count = len(tensors) // len(MicroBatch._fields)
+        batches = [MicroBatch(*(tensors[f"{name}/{i}"] for name in MicroBatch._fields)) for i in range(count)]
         return StoredStep(batches, seconds)
 
-    def write_step(self, step: int, micro_batches: Sequence[StepInput], *, seconds: float) -> None:
+    def write_step(self, step: int, micro_batches: Sequence[MicroBatch], *, seconds: float) -> None:
         """Store a step that took `seconds` to load and compute."""
-        fields = StepInput._fields
+        fields = MicroBatch._fields
         self._write(
             f"step-{step:08d}",
             {f"{name}/{i}": getattr(batch, name) for i, batch in enumerate(micro_batches) for name in fields},

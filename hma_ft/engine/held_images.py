@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hma_ft.data.sources.base import Samples
-from hma_ft.hma.real_memory import NO_ID
+from hma_ft.data.datasets.base import ImageDataset
+from hma_ft.memory.ring_buffer import NO_ID
 from hma_ft.methods.base import Method
 
 HELD_IMAGES = "held_images"  # key of a checkpoint
@@ -24,7 +24,7 @@ class HeldImages(NamedTuple):
         return dict(zip(reversed(texts), reversed(self.ids.tolist()), strict=True))
 
 
-def held_images(method: Method, train: Samples) -> HeldImages:
+def held_images(method: Method, train: ImageDataset) -> HeldImages:
     """Return the training images that some inference mode reads, once all modes were prepared.
 
     Digests are asked of the data set only where there is such an image.

@@ -12,7 +12,7 @@ from hma_ft.data.batch import Batch
 from hma_ft.data.mixing import mix
 
 
-class StepInput(NamedTuple):
+class MicroBatch(NamedTuple):
     """One micro-batch."""
 
     inputs: Tensor  # uint8 images [B, 3, S, S], or their stored features [B, D]
@@ -39,7 +39,7 @@ def image_steps(
     seed: int,
     augment: AugmentConfig,
     device: torch.device,
-) -> Iterator[tuple[StepInput, ...]]:
+) -> Iterator[tuple[MicroBatch, ...]]:
     """Group a loader's batches into steps, on the device, mixed as `augment` says."""
     stream = iter(batches)
     for step in count(start_step):
@@ -61,5 +61,5 @@ def image_steps(
                 step=step,
             )
             ids = batch.ids if partners is None else torch.stack([batch.ids, partners], dim=1)
-            micro.append(StepInput(images, targets, ids))
+            micro.append(MicroBatch(images, targets, ids))
         yield tuple(micro)

@@ -11,7 +11,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes() -> int:
-    """Of the GPU where there is one, else the resident memory of this process."""
+    """Peak memory of the GPU where there is one, else the resident memory of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if _STATUS.exists():  # Linux, where getrusage begins with the peak of the process that started this one

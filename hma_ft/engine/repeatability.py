@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hma_ft.config.schema import Config, Device, Precision
 from hma_ft.engine.metrics import ECE_BINS
-from hma_ft.tracking.environment import cpu_name
+from hma_ft.rundir.environment import cpu_name
 
 EXACT = 1e-6  # where nothing differs: the same operations in the same order
 

@@ -12,7 +12,7 @@ FROZEN_DIGEST = "frozen_digest"  # key of a checkpoint
 NOTHING_FROZEN = hashlib.sha256().hexdigest()  # its value where the checkpoint holds the whole backbone
 
 
-def trained_state(method: Method, *, inference_only: bool = False) -> dict[str, Tensor]:
+def trainable_state_dict(method: Method, *, inference_only: bool = False) -> dict[str, Tensor]:
     """The method's state without frozen weights of the backbone; `inference_only` leaves out what predicts nothing.
 
     Support banks are left out too: every evaluation fills them anew, and the last one's are kept by `support_state`.
@@ -32,8 +32,8 @@ def support_state(method: Method) -> dict[str, Tensor]:
     return {name: value for name, value in method.state_dict().items() if name in names}
 
 
-def load_trained_state(method: Method, state: dict[str, Tensor], frozen_digest: str) -> None:
-    """Restore what `trained_state` gave, on the same pretrained weights; UserError if those are others."""
+def load_trainable_state_dict(method: Method, state: dict[str, Tensor], frozen_digest: str) -> None:
+    """Restore what `trainable_state_dict` gave, on the same pretrained weights; UserError if those are others."""
     if frozen_digest != digest_of_frozen(method):
         raise UserError(
             "the backbone's pretrained weights are not those that this run was trained with: "

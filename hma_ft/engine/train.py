@@ -11,21 +11,21 @@ from torch import Tensor
 
 from hma_ft.config.schema import SchedulerConfig, TrainerConfig
 from hma_ft.engine.costs import CostClock, Spent
-from hma_ft.engine.inputs import StepInput
-from hma_ft.engine.journal import Journal
-from hma_ft.engine.learner import Learner
+from hma_ft.engine.inputs import MicroBatch
 from hma_ft.engine.metrics import Metrics
 from hma_ft.engine.schedule import learning_rate_factor
 from hma_ft.engine.signals import StopRequest
+from hma_ft.engine.train_logger import TrainLogger
 from hma_ft.engine.train_state import TrainState
+from hma_ft.engine.train_step import TrainStep
 from hma_ft.errors import Interrupted, UserError
 
 
 def train(
-    learner: Learner,
-    steps: Iterable[Sequence[StepInput]],
+    train_step: TrainStep,
+    steps: Iterable[Sequence[MicroBatch]],
     evaluate_val: Callable[[], Metrics],
-    journal: Journal,
+    train_logger: TrainLogger,
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
@@ -40,33 +40,33 @@ def train(
     """
     with stop.deferred(), clock.on(Spent.training):
         if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
-            _evaluate(learner, evaluate_val, journal, state, stop, clock)
-        unchecked: Callable[[], None] | None = None
+            _evaluate(train_step, evaluate_val, train_logger, state, stop, clock)
+        pending_finite_check: Callable[[], None] | None = None
         for micro_batches in steps:
             factor = learning_rate_factor(schedule, state.step, config.max_steps)
-            loss = learner.step(micro_batches, step=state.step, learning_rate_factor=factor)
+            loss = train_step.step(micro_batches, step=state.step, learning_rate_factor=factor)
             state.step += 1
-            if unchecked is not None:  # one step late, so that the device need not wait for the check
-                unchecked()
-            unchecked = partial(_require_finite, state.step, loss, micro_batches)
+            if pending_finite_check is not None:  # one step late, so that the device need not wait for the check
+                pending_finite_check()
+            pending_finite_check = partial(_require_finite, state.step, loss, micro_batches)
 
             evaluates = _evaluation_due(state, config)
             logs = evaluates or state.step % config.log_every == 0 or state.step == 1
-            stopping = _asked_to_stop(stop, learner.accelerator, logs)
-            if logs or stopping or journal.checkpoint_due():
-                unchecked()  # waits for the device
+            stopping = _asked_to_stop(stop, train_step.accelerator, logs)
+            if logs or stopping or train_logger.checkpoint_due():
+                pending_finite_check()  # waits for the device
                 clock.update()
             if logs:
-                journal.log_train(state, loss.item(), learning_rate=learner.learning_rate)
+                train_logger.log_train(state, loss.item(), learning_rate=train_step.learning_rate)
             if stopping:
-                _checkpoint(learner, journal, state, clock)
+                _checkpoint(train_step, train_logger, state, clock)
                 stop.leave_if_asked()
             if evaluates:
-                _evaluate(learner, evaluate_val, journal, state, stop, clock)
-            elif journal.checkpoint_due():
-                _checkpoint(learner, journal, state, clock)
+                _evaluate(train_step, evaluate_val, train_logger, state, stop, clock)
+            elif train_logger.checkpoint_due():
+                _checkpoint(train_step, train_logger, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
-        if stop.agreed(learner.accelerator):
+        if stop.agreed(train_step.accelerator):
             stop.leave_if_asked()
 
 
@@ -77,9 +77,9 @@ def _evaluation_due(state: TrainState, config: TrainerConfig) -> bool:
 
 
 def _evaluate(
-    learner: Learner,
+    train_step: TrainStep,
     evaluate_val: Callable[[], Metrics],
-    journal: Journal,
+    train_logger: TrainLogger,
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
@@ -91,8 +91,8 @@ def _evaluate(
     """
     clock.update()
     before = dataclasses.replace(state.costs)
-    interruptible = stop.at_once() if learner.accelerator.num_processes == 1 else nullcontext()
-    with learner.evaluated_weights():
+    interruptible = stop.at_once() if train_step.accelerator.num_processes == 1 else nullcontext()
+    with train_step.evaluated_weights():
         try:
             with interruptible, clock.on(Spent.evaluation):
                 metrics = evaluate_val()
@@ -101,21 +101,21 @@ def _evaluate(
         if metrics is not None and state.improves(metrics):
             state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
             with clock.on(Spent.nothing):
-                state.best_file = journal.keep_best(learner.method, state.step, learner.frozen_digest)
+                state.best_file = train_logger.keep_best(train_step.method, state.step, train_step.frozen_digest)
     if metrics is not None:
         state.evaluated_step = state.step
-        journal.log_val(state, metrics)
+        train_logger.log_val(state, metrics)
     else:  # it will be done again
         state.costs = before
         clock.go_on_from(before)
-    _checkpoint(learner, journal, state, clock)
+    _checkpoint(train_step, train_logger, state, clock)
     if metrics is None:
         stop.leave_if_asked()
 
 
-def _checkpoint(learner: Learner, journal: Journal, state: TrainState, clock: CostClock) -> None:
+def _checkpoint(train_step: TrainStep, train_logger: TrainLogger, state: TrainState, clock: CostClock) -> None:
     with clock.on(Spent.nothing):
-        journal.checkpoint(learner, state)
+        train_logger.checkpoint(train_step, state)
 
 
 def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> bool:
@@ -123,7 +123,7 @@ def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> b
     return stop.agreed(accelerator) if accelerator.num_processes == 1 or logs else False
 
 
-def _require_finite(step: int, loss: Tensor, micro_batches: Sequence[StepInput]) -> None:
+def _require_finite(step: int, loss: Tensor, micro_batches: Sequence[MicroBatch]) -> None:
     if not torch.isfinite(loss):
         ids = torch.cat([batch.ids.reshape(len(batch.ids), -1)[:, 0] for batch in micro_batches]).tolist()
         raise UserError(

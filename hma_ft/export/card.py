@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from hma_ft.config.schema import Config, Precision, TokenType
-from hma_ft.data.conditions import in_words
+from hma_ft.data.variants import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
 from hma_ft.export.peft_adapter import PEFT_FOLDER, PeftAdapter
@@ -60,7 +60,7 @@ def card(record: Record, exported: Exported) -> str:
     }
     sections = [
         "---\n" + yaml.safe_dump({k: v for k, v in front.items() if v}, sort_keys=False) + "---",
-        f"# {config.method.name} on {config.dataset.name} ({config.model.label})",
+        f"# {config.method.name} on {config.dataset.name} ({config.model.short_name})",
         _summary(record, exported),
         "## Use\n\n" + _use(exported),
         "## Figures\n\n" + _figures(record),
@@ -77,7 +77,7 @@ def _summary(record: Record, exported: Exported) -> str:
     start = "fine-tuned" if config.model.pretrained or config.model.weights else "trained from random weights"
     return (
         f"`{config.model.name}`, {start} by the method `{config.method.name}` to tell {len(exported.class_names)} "
-        f"classes of {config.dataset.name} apart: {top1.value:.1%} of {record.data['test']} test pictures right "
+        f"classes of {config.dataset.name} apart: {top1.value:.1%} of {record.data['test']} test images right "
         f"(95 % interval {top1.low:.1%} to {top1.high:.1%})."
     )
 
@@ -115,9 +115,9 @@ def _use(exported: Exported) -> str:
             "|---|---|---|",
             *rows,
             "",
-            f"Prepare a picture so: {turned}RGB, short side resized to {prepared['resize_short_side']} pixels "
+            f"Prepare an image so: {turned}RGB, short side resized to {prepared['resize_short_side']} pixels "
             f"({prepared['interpolation']}, antialiased), centre crop of {prepared['centre_crop']}. A float input of "
-            f"the weights is (picture / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
+            f"the weights is (image / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
         ]
     )
 
@@ -153,7 +153,7 @@ def _figures(record: Record) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        "In brackets: 95 % intervals over test pictures (top-1: Wilson; mean of classes, NLL: bootstrap). They say "
+        "In brackets: 95 % intervals over test images (top-1: Wilson; mean of classes, NLL: bootstrap). They say "
         "nothing about other seeds. The weights were chosen on val "
         f"(top-1 {record.result['val/top1']:.2%}, step {record.result['best/step']}); test was read once.",
     ]
@@ -165,7 +165,7 @@ def _data(record: Record, exported: Exported) -> str:
     listed = ", ".join(names[:NAMES_UP_TO]) + (", ... (all in `config.json`)" if len(names) > NAMES_UP_TO else "")
     harder = "".join(f" {said}" for said in in_words(record.config.dataset))
     return (
-        f"{record.config.dataset.name}: {data['train']} pictures to train, {data['val']} to choose, {data['test']} to "
+        f"{record.config.dataset.name}: {data['train']} images to train, {data['val']} to choose, {data['test']} to "
         f"test; {_digests(data)}; split seed {record.config.dataset.split_seed}.{harder}\n\n"
         f"Classes, in the order of the logits: {listed}."
     )
@@ -203,7 +203,7 @@ def _steps(config: Config) -> str:
     return (
         f"Optimizer {config.optimizer.name}, learning rate {config.optimizer.lr:g}, weight decay "
         f"{config.optimizer.weight_decay:g}; {config.scheduler.name} schedule, {config.scheduler.warmup_steps} steps "
-        f"of warm-up; {config.trainer.max_steps} steps of {config.trainer.batch_size} pictures"
+        f"of warm-up; {config.trainer.max_steps} steps of {config.trainer.batch_size} images"
     )
 
 
@@ -214,8 +214,8 @@ def _listed(options: dict[str, Any]) -> str:
 def _limits(record: Record, exported: Exported) -> list[str]:
     counts = f"{len(exported.class_names)} classes"
     limits = [
-        f"Every picture gets one of the {counts}, also one that shows none of them.",
-        "The figures hold for pictures like the test split's; other cameras, places or times were not tested.",
+        f"Every image gets one of the {counts}, also one that shows none of them.",
+        "The figures hold for images like the test split's; other cameras, places or times were not tested.",
         f"One run with one seed ({record.config.seed}): whether the method is better than another takes several seeds.",
         f"Probabilities are not recalibrated; the expected calibration error is {record.result['test/ece']:.4f}.",
     ]
@@ -226,7 +226,7 @@ def _limits(record: Record, exported: Exported) -> list[str]:
     if shared:
         limits.append(f"Of the {record.data['test']} test images some are also {' and '.join(shared)}, byte for byte.")
     if exported.holds_training_features:
-        limits.append("The files hold features of training pictures: mind it where those are private.")
+        limits.append("The files hold features of training images: mind it where those are private.")
     origin = f"The pretrained weights' licence holds for these too: {exported.licence}."
     if record.config.model.pretrained or record.config.model.weights:
         limits.append(origin if exported.licence else "Mind the licence of the pretrained weights.")

@@ -1,4 +1,4 @@
-"""What the finite number of test pictures leaves open of a figure: 95 % intervals from stored predictions."""
+"""What the finite number of test images leaves open of a figure: 95 % intervals from stored predictions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ _LEAST_PROBABILITY = np.finfo(np.float32).tiny  # as in the NLL of engine.metric
 
 
 class Interval(NamedTuple):
-    """A figure and its interval over test pictures."""
+    """A figure and its interval over test images."""
 
     value: float
     low: float
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def intervals(predictions: Path) -> dict[str, Interval]:
-    """Of a predictions.npz: top1 (Wilson score interval), mean_per_class and nll (percentile bootstrap)."""
+    """Intervals of a predictions.npz: top1 (Wilson score), mean_per_class and nll (percentile bootstrap)."""
     with np.load(predictions, allow_pickle=False) as arrays:
         labels, probabilities = arrays["labels"], arrays["probabilities"].astype(np.float64)
     correct = probabilities.argmax(1) == labels

@@ -1,4 +1,4 @@
-"""The whole model as an ONNX graph: uint8 pictures in, logits out; scaling and normalisation are inside."""
+"""The whole model as an ONNX graph: uint8 images in, logits out; scaling and normalisation are inside."""
 
 import importlib.util
 import json
@@ -60,7 +60,7 @@ def write_onnx(path: Path, method: Method, mode: str, *, images: Tensor, facts: 
 
 @torch.no_grad()
 def onnx_difference(path: Path, method: Method, mode: str, images: Tensor) -> float:
-    """Largest difference of onnxruntime's logits, one picture and all at once; uint8 images [B, 3, S, S]."""
+    """Largest difference of onnxruntime's logits, one image and all at once; uint8 images [B, 3, S, S]."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

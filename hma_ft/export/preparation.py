@@ -1,4 +1,4 @@
-"""How a picture becomes the model's input, as numbers that another program can follow."""
+"""How an image becomes the model's input, as numbers that another program can follow."""
 
 from typing import Any
 

@@ -38,17 +38,17 @@ class AttentionMap:
         return shares
 
 
-def trace(
+def attention_weights(
     block: MemoryAttention,
     rows: Tensor,
     shared: KeyValue | None,
     sources: dict[str, int],
-    visible: Tensor | None,
+    mask: Tensor | None,
     *,
     read_self: bool = True,
 ) -> AttentionMap:
     """The weights by which `block` reads: readers [N, W], shared rows, and how many of these each source gave."""
-    parts = block.weights(rows, shared, own=block.project(rows) if read_self else None, visible=visible)
+    parts = block.weights(rows, shared, own=block.project(rows) if read_self else None, mask=mask)
     columns: dict[str, slice] = {}
     weights: list[Tensor] = []
 

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from hma_ft.config.schema import HMAConfig, Inference, LabelStorage, LogitsFrom, SlotInit, TrainContext
 from hma_ft.hma.attention import KeyValue, MemoryAttention
-from hma_ft.hma.attention_map import BATCH, REAL, SUPPORT, SYNTHETIC, AttentionMap, trace
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.hma.attention_map import BATCH, REAL, SUPPORT, SYNTHETIC, AttentionMap, attention_weights
 from hma_ft.hma.gather import gather_rows
-from hma_ft.hma.labels import LabelTable
-from hma_ft.hma.memory_rows import MemoryRows
-from hma_ft.hma.real_memory import RealMemory, share_an_image
 from hma_ft.hma.synthetic_memory import SyntheticMemory
+from hma_ft.memory.bank import FeatureBank
+from hma_ft.memory.label_embedding import LabelEmbedding
+from hma_ft.memory.memory_rows import MemoryRows
+from hma_ft.memory.ring_buffer import RealMemory, ids_overlap
 
 
 class HMAHead(nn.Module):
@@ -45,16 +45,16 @@ class HMAHead(nn.Module):
         self.inference = config.inference
         self.feature_width = feature_width
         has_real, has_slots = config.real.size > 0, config.synthetic.slots > 0
-        augmented = has_real or has_slots or config.datapoints
+        augmented = has_real or has_slots or config.batch_attention
         self.classifier = nn.Linear(self._classifier_width(augmented), num_classes)
-        self.labels = LabelTable(num_classes, config.label_width) if augmented else None
+        self.labels = LabelEmbedding(num_classes, config.label_width) if augmented else None
         self.real_memory: RealMemory | None = None
         self.synthetic_memory: SyntheticMemory | None = None
         self.real_attention: MemoryAttention | None = None
         self.context_attention: MemoryAttention | None = None
         self.support: FeatureBank | None = None
-        self._held_real: KeyValue | None = None
-        self._held_context: KeyValue | None = None
+        self._cached_real: KeyValue | None = None
+        self._cached_context: KeyValue | None = None
         if has_real:
             self.real_attention = self._attention()
             self.real_memory = RealMemory(
@@ -72,19 +72,19 @@ class HMAHead(nn.Module):
                 feature_width=feature_width,
                 gaussian=config.synthetic.init is SlotInit.gaussian,
             )
-        if has_slots or config.datapoints:
+        if has_slots or config.batch_attention:
             self.context_attention = self._attention()
-        if config.datapoints:
+        if config.batch_attention:
             self.support = FeatureBank(feature_width)
 
     def forward(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
         """Features [B, D] -> logits [B, C]; sample ids [B] (mixed pairs: [B, 2]) keep an image from its own row."""
         if self.labels is None:
             return self.classifier(features)
-        rows = self.read_real(self.labels.attach(features, None), ids)
+        rows = self.read_real(self.labels.append_label_embedding(features, None), ids)
         if self.context_attention is not None:
-            visible = self.visible_context(ids)
-            rows = self.context_attention(rows, self._context(rows), visible=visible, read_self=not self._reads_batch())
+            mask = self.context_mask(ids)
+            rows = self.context_attention(rows, self._context(rows), mask=mask, read_self=not self._reads_batch())
         return self.classifier(self._classified_part(rows))
 
     @torch.no_grad()
@@ -98,19 +98,19 @@ class HMAHead(nn.Module):
         maps: dict[str, AttentionMap] = {}
         if self.labels is None:
             return maps
-        rows = self.labels.attach(features, None)
+        rows = self.labels.append_label_embedding(features, None)
         if self.real_memory is not None and self.real_attention is not None:
             sources = {REAL: self.real_memory.size}
-            maps["real"] = trace(self.real_attention, rows, self._real(rows), sources, self.visible_rows(ids))
+            maps["real"] = attention_weights(self.real_attention, rows, self._real(rows), sources, self.real_mask(ids))
         rows = self.read_real(rows, ids)
         if self.context_attention is not None:
-            visible = self.visible_context(ids)
-            maps["context"] = trace(
+            mask = self.context_mask(ids)
+            maps["context"] = attention_weights(
                 self.context_attention,
                 rows,
                 self._context(rows),
                 self._context_sources(len(rows)),
-                visible,
+                mask,
                 read_self=not self._reads_batch(),
             )
         return maps
@@ -119,16 +119,16 @@ class HMAHead(nn.Module):
         """First block: each row [B, W] reads itself and the real memory."""
         if self.real_attention is None:
             return rows
-        return self.real_attention(rows, self._shared_real(rows), visible=self.visible_rows(ids))
+        return self.real_attention(rows, self._shared_real(rows), mask=self.real_mask(ids))
 
-    def visible_rows(self, ids: Tensor | None) -> Tensor | None:
+    def real_mask(self, ids: Tensor | None) -> Tensor | None:
         """Rows of the real memory, [R] or [B, R], that images with these ids may read; None: all."""
         if self.real_memory is None:
             return None
         real = self.config.real
-        return self.real_memory.visible_to(ids, mask_unfilled=real.mask_unfilled, exclude_self=real.exclude_self)
+        return self.real_memory.read_mask(ids, mask_unfilled=real.mask_unfilled, exclude_self=real.exclude_self)
 
-    def visible_context(self, ids: Tensor | None) -> Tensor | None:
+    def context_mask(self, ids: Tensor | None) -> Tensor | None:
         """Rows of the second block, [B, K], that images with these ids may read; None: all.
 
         An image does not read its own row of the support set, as in the real memory.
@@ -136,7 +136,7 @@ class HMAHead(nn.Module):
         if ids is None or self.support is None or not (self._reads_support() and self.config.real.exclude_self):
             return None
         slots = self._context_sources(len(ids)).get(SYNTHETIC, 0)
-        return functional.pad(~share_an_image(ids, self.support.ids), (0, slots), value=True)
+        return functional.pad(~ids_overlap(ids, self.support.ids), (0, slots), value=True)
 
     def context_rows(self, rows: Tensor) -> Tensor | None:
         """Rows [K, W] that the second block shares: batch or support set, then the synthetic slots; None: no row."""
@@ -169,52 +169,52 @@ class HMAHead(nn.Module):
         return {name for name, _ in self.named_parameters() if name in embeddings}
 
     @contextmanager
-    def memories_held(self) -> Iterator[None]:
+    def cached_projections(self) -> Iterator[None]:
         """Inside, in evaluation, memories are read as they are now: projected once, not once a batch."""
         if self.training or self.labels is None:
             yield
             return
         try:
             with torch.no_grad():
-                self._held_real = self._real(self.classifier.weight)
+                self._cached_real = self._real(self.classifier.weight)
                 if self.context_attention is not None and not self._reads_batch():
-                    self._held_context = self._context(self.classifier.weight)
+                    self._cached_context = self._context(self.classifier.weight)
             yield
         finally:
-            self._held_real = self._held_context = None
+            self._cached_real = self._cached_context = None
 
     def _real(self, rows: Tensor) -> KeyValue | None:
         """What the first block shares, projected."""
-        if self._held_real is not None or self.real_memory is None or self.real_attention is None:
-            return self._held_real
+        if self._cached_real is not None or self.real_memory is None or self.real_attention is None:
+            return self._cached_real
         assert self.labels is not None
         return self.real_attention.project(self.real_memory.rows(self.labels).to(rows.dtype))
 
     def _shared_real(self, rows: Tensor) -> KeyValue | MemoryRows | None:
         """The same, or the real memory as it is where that takes less for so many readers."""
-        if self._held_real is None and self.real_memory is not None and self.real_attention is not None:
+        if self._cached_real is None and self.real_memory is not None and self.real_attention is not None:
             assert self.labels is not None
             memory = self.real_memory.stored(self.labels)
-            if self.real_attention.reads_unprojected(rows.shape[0], memory):
+            if self.real_attention.prefers_absorbed(rows.shape[0], memory):
                 return memory
         return self._real(rows)
 
     def _context(self, rows: Tensor) -> KeyValue | None:
         """What the second block shares, projected; the batch contains the reader itself already."""
-        if self._held_context is not None or self.context_attention is None:
-            return self._held_context
+        if self._cached_context is not None or self.context_attention is None:
+            return self._cached_context
         context = self.context_rows(rows)
         return None if context is None else self.context_attention.project(context)
 
     def _reads_batch(self) -> bool:
-        if not self.config.datapoints:
+        if not self.config.batch_attention:
             return False
         if self.training:
             return self.config.train_context is TrainContext.batch
         return self.inference is Inference.batch
 
     def _reads_support(self) -> bool:
-        return self.config.datapoints and not self.training and self.inference is Inference.support
+        return self.config.batch_attention and not self.training and self.inference is Inference.support
 
     def _context_sources(self, readers: int) -> dict[str, int]:
         """How many rows of each source the second block shares, in the order of `context_rows`."""
@@ -231,18 +231,18 @@ class HMAHead(nn.Module):
         """The support set after its own read of the real memory [K, W]."""
         if self.support is None or self.labels is None or len(self.support) == 0:
             raise RuntimeError("inference 'support' needs a support set: call head.support.set(features, labels, ids)")
-        return self.read_real(self.labels.attach(self.support.features, None), self.support.ids)
+        return self.read_real(self.labels.append_label_embedding(self.support.features, None), self.support.ids)
 
     def _attention(self) -> MemoryAttention:
         config = self.config
         return MemoryAttention(
             self.feature_width + config.label_width,
             heads=config.heads,
-            temperature=config.temperature,
-            keys_start_as_queries=config.keys_start_as_queries,
+            score_scale=config.score_scale,
+            tie_query_key_init=config.tie_query_key_init,
             top_k=config.top_k,
             renormalise_top_k=config.renormalise_top_k,
-            null_slot=config.null_slot,
+            null_key=config.null_key,
             dropout=config.dropout,
         )
 

@@ -65,17 +65,17 @@ def head_config(flags: Mapping[str, Any]) -> HMAConfig:
 
     Without `abd_augmentation` the release has neither attention between datapoints nor synthetic memory.
     """
-    datapoints = bool(flags["abd_augmentation"])
+    batch_attention = bool(flags["abd_augmentation"])
     return HMAConfig(
         label_width=flags["label_hidden"],
         heads=flags["num_heads"],
-        temperature=flags["softmax_temp"],
+        score_scale=flags["softmax_temp"],
         top_k=flags["topk"],
         renormalise_top_k=bool(flags["norm_after_topk"]),
-        null_slot=bool(flags["null_KV"]),
+        null_key=bool(flags["null_KV"]),
         dropout=flags.get("dropout", 0.0),
         logits_from=_LOGITS[flags["logits_resource"]],
-        datapoints=datapoints,
+        batch_attention=batch_attention,
         inference=Inference.batch,
         real=RealMemoryConfig(
             size=flags["local_mem_size"],
@@ -85,7 +85,7 @@ def head_config(flags: Mapping[str, Any]) -> HMAConfig:
             exclude_self=False,
         ),
         synthetic=SyntheticMemoryConfig(
-            slots=flags["global_memory_number"] if datapoints else 0,
+            slots=flags["global_memory_number"] if batch_attention else 0,
             init=SlotInit.gaussian if flags["gaussain_mem"] else SlotInit.zeros,
         ),
     )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hma_ft.hma.labels import LabelTable
+from hma_ft.memory.label_embedding import LabelEmbedding
 
 
 class SyntheticMemory(nn.Module):
@@ -22,6 +22,6 @@ class SyntheticMemory(nn.Module):
         labels = torch.arange(num_classes).repeat_interleave(slots)
         self.register_buffer("labels", labels, persistent=False)
 
-    def rows(self, table: LabelTable) -> Tensor:
+    def rows(self, table: LabelEmbedding) -> Tensor:
         """All slots with the label embedding of their class: [C * S, D + L]."""
-        return table.attach(self.slots, self.labels)
+        return table.append_label_embedding(self.slots, self.labels)

@@ -1,32 +1,11 @@
 """What the two launchers have in common: where trials run, said and ended in the same words."""
 
 from abc import ABC, abstractmethod
-from enum import StrEnum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from hma_ft.errors import UserError
+from hma_ft.launch.states import JobState, TrialState
 from hma_ft.launch.sweep import Submission, Sweep
-
-
-class Place(StrEnum):
-    """Whether a trial that is in somebody's hands has its process."""
-
-    queued = "queued"
-    running = "running"
-
-
-class Held(NamedTuple):
-    """A trial that waits or runs."""
-
-    place: Place
-    note: str = ""  # job id, and why it waits
-
-
-class End(NamedTuple):
-    """How a trial ended that could not say it itself."""
-
-    failed: bool  # false: it was cut off by somebody's wish
-    reason: str
 
 
 class Backend(ABC):
@@ -45,16 +24,16 @@ class Backend(ABC):
         """Start the trials of the submission, so that they live on without this process; returns job ids by key."""
 
     @abstractmethod
-    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+    def job_states(self, sweep: Sweep, submission: Submission) -> dict[str, JobState]:
         """The trials that wait or run. Raises UserError or SlurmSilent where that cannot be told."""
 
     @abstractmethod
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
         """End what waits or runs; running trials write a checkpoint."""
 
-    def last_words(self, sweep: Sweep, submission: Submission, key: str) -> End:
-        """The end of a trial that left no word of it."""
-        return End(failed=True, reason="its process was killed")
+    def exit_reason(self, sweep: Sweep, submission: Submission, key: str) -> JobState:
+        """Exit reason of a trial that recorded none."""
+        return JobState(TrialState.failed, "its process was killed")
 
 
 def backend_of(submission: Submission) -> Backend:

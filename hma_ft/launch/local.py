@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 from hma_ft.errors import UserError
-from hma_ft.launch.backend import Backend, Held, Place
+from hma_ft.files.lock import is_held
+from hma_ft.launch.backend import Backend
 from hma_ft.launch.options import LocalOptions
+from hma_ft.launch.states import JobState, TrialState
 from hma_ft.launch.sweep import Submission, Sweep
 from hma_ft.launch.trial_status import read_trial_status
-from hma_ft.tracking.lock import is_held
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ class LocalBackend(Backend):
 
     def demand(self) -> dict[str, str]:
         gpus = visible_gpus()
-        return {"jobs at a time": str(job_slots(self.options.jobs, gpus)), "GPUs": ", ".join(gpus) or "none"}
+        return {"jobs at a time": str(job_slots(self.options.n_jobs, gpus)), "GPUs": ", ".join(gpus) or "none"}
 
     def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
         sweep.save_submission(submission)
@@ -54,18 +55,18 @@ class LocalBackend(Backend):
             time.sleep(0.05)
         return {}
 
-    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+    def job_states(self, sweep: Sweep, submission: Submission) -> dict[str, JobState]:
         if submission.host != socket.gethostname() or not is_held(sweep.submission_directory(submission.number)):
             return {}
-        places = {}
+        job_states = {}
         for key in submission.trials:
             status = read_trial_status(sweep.trial_directory(key))
             started = status is not None and status.submission == submission.number
             if not started:
-                places[key] = Held(Place.queued)
+                job_states[key] = JobState(TrialState.queued)
             elif status is not None and not status.ended:
-                places[key] = Held(Place.running)
-        return places
+                job_states[key] = JobState(TrialState.running)
+        return job_states
 
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
         directory = sweep.submission_directory(submission.number)
@@ -103,7 +104,7 @@ def visible_gpus() -> list[str]:
 def job_slots(jobs: int | None, gpus: list[str]) -> int:
     """Trials at a time. Raises UserError."""
     if jobs is not None and jobs < 1:
-        raise UserError(f"hydra.launcher.jobs={jobs} must be at least 1")
+        raise UserError(f"hydra.launcher.n_jobs={jobs} must be at least 1")
     return jobs or max(1, len(gpus))
 
 

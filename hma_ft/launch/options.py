@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class LocalOptions:
     """Trials as processes of this machine."""
 
-    jobs: int | None = None  # trials at a time; null: one a GPU, or one where there is none
+    n_jobs: int | None = None  # trials at a time; null: one a GPU, or one where there is none
 
 
 @dataclass
@@ -18,7 +18,7 @@ class SlurmOptions:
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    time: str = "04:00:00"  # limit of one piece of a trial, as sbatch takes it; a longer trial continues by itself
+    time: str = "04:00:00"  # limit of one attempt of a trial, as sbatch takes it; a longer trial continues by itself
     warn_seconds: int = 120  # a trial saves and requeues itself that long before the limit
     nodes: int = 1
     tasks_per_node: int = 1  # processes of one trial on each node: its batch is divided among all

@@ -51,7 +51,7 @@ def _require_valid(configs: Sequence[Config]) -> None:
         )
     mistakes = dict.fromkeys(mistake for config in configs for mistake in check(config))
     if not mistakes:
-        from hma_ft.methods.dry_build import model_problems  # timm comes with it
+        from hma_ft.methods.validate import model_problems  # timm comes with it
 
         models = {repr(_judged(config)): config for config in configs}
         mistakes = dict.fromkeys(mistake for config in models.values() for mistake in model_problems(config))
@@ -91,7 +91,7 @@ def _varied(settings: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _name(jobs: Sequence[Sequence[str]]) -> str:
-    """Of a sweep without one: what it varies."""
+    """Name of a sweep that was given none: the settings that it varies."""
     settings = [_settings(overrides) for overrides in jobs]
     keys = _varied(settings) or list(settings[0])
     return re.sub(r"[^\w-]+", "_", "-".join(key.split(".")[-1] for key in keys))[:60] or "sweep"

@@ -8,11 +8,12 @@ from typing import Any
 
 from hma_ft.errors import UserError
 from hma_ft.launch import slurm_commands
-from hma_ft.launch.backend import Backend, End, Held, Place
+from hma_ft.launch.backend import Backend
 from hma_ft.launch.local import REPOSITORY
 from hma_ft.launch.options import SlurmOptions
+from hma_ft.launch.states import JobState, TrialState
 from hma_ft.launch.supervisor import last_line
-from hma_ft.launch.sweep import Order, Submission, Sweep, load_sweep
+from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
@@ -60,9 +61,9 @@ class SlurmBackend(Backend):
             raise UserError(f"{_last(str(error))}: submit from a login node, or use hydra/launcher=local") from error
         return dict(zip(submission.trials, (str(job.job_id) for job in jobs), strict=True))
 
-    def places(self, sweep: Sweep, submission: Submission) -> dict[str, Held]:
+    def job_states(self, sweep: Sweep, submission: Submission) -> dict[str, JobState]:
         jobs = slurm_commands.queued_jobs(submission.jobs.values())
-        places = {}
+        job_states = {}
         for key, job in submission.jobs.items():
             if job not in jobs:
                 continue
@@ -72,24 +73,28 @@ class SlurmBackend(Backend):
                 continue
             state = jobs[job]
             if state.state in _WAITING:
-                places[key] = Held(Place.queued, f"job {job}" + (f" ({state.reason})" if state.reason else ""))
+                job_states[key] = JobState(
+                    TrialState.queued, f"job {job}" + (f" ({state.reason})" if state.reason else "")
+                )
             else:
-                places[key] = Held(Place.running, f"job {job}")
-        return places
+                job_states[key] = JobState(TrialState.running, f"job {job}")
+        return job_states
 
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
-        places = self.places(sweep, submission)
-        objection = slurm_commands.cancel(submission.jobs[key] for key in places) if places else ""
+        job_states = self.job_states(sweep, submission)
+        objection = slurm_commands.cancel(submission.jobs[key] for key in job_states) if job_states else ""
         if objection:
             raise UserError(f"scancel: {_last(objection)}")
-        for key in (key for key, held in places.items() if held.place is Place.queued):  # nobody else will say it
+        for key in (
+            key for key, job in job_states.items() if job.state is TrialState.queued
+        ):  # nobody else will say it
             status = TrialStatus(submission=submission.number, state="cancelled", error="cancelled")
             write_trial_status(sweep.trial_directory(key), status)
 
-    def last_words(self, sweep: Sweep, submission: Submission, key: str) -> End:
+    def exit_reason(self, sweep: Sweep, submission: Submission, key: str) -> JobState:
         job = submission.jobs.get(key)
         if job is None:
-            return End(failed=True, reason="it was not submitted")
+            return JobState(TrialState.failed, "it was not submitted")
         state = slurm_commands.ended_jobs([job]).get(job)
         line = last_line(sweep.submission_directory(submission.number) / f"{job}_0_log.err")
         said = f"{state.state}, {state.reason}" if state is not None else "it left the queue"
@@ -97,8 +102,8 @@ class SlurmBackend(Backend):
         if state is None:  # no accounting, or not yet: what has begun has left a line
             status = read_trial_status(sweep.trial_directory(key))
             began = status is not None and status.submission == submission.number
-            return End(failed=began or bool(line), reason=reason)
-        return End(failed=state.state not in _CUT_OFF, reason=reason)
+            return JobState(TrialState.failed if began or line else TrialState.continues, reason)
+        return JobState(TrialState.continues if state.state in _CUT_OFF else TrialState.failed, reason)
 
     def _sbatch_options(self) -> dict[str, Any]:
         """By submitit's names. Raises UserError."""
@@ -141,10 +146,10 @@ def _last(text: str) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def cancel_others(folder: Path, order: Order) -> None:
+def cancel_others(folder: Path, spec: LaunchSpec) -> None:
     """End the other jobs of this trial's submission, from within the trial (`sweep.fail_fast`)."""
     sweep = load_sweep(folder.parent.parent)
-    submission = sweep.submission(order.submission) if sweep is not None else None
+    submission = sweep.submission(spec.submission) if sweep is not None else None
     if submission is not None and "SLURM_JOB_ID" in os.environ:
         others = [job for key, job in submission.jobs.items() if key != folder.name]
         if others:

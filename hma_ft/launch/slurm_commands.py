@@ -9,7 +9,7 @@ from hma_ft.errors import UserError
 
 
 @dataclass(frozen=True)
-class JobState:
+class SlurmJob:
     """What squeue or sacct says of a job."""
 
     state: str  # PENDING, RUNNING, COMPLETING, CANCELLED, OUT_OF_MEMORY, ...
@@ -36,7 +36,7 @@ def _main_ids(jobs: Iterable[str]) -> str:
     return ",".join(sorted({job.split("_")[0] for job in jobs}))
 
 
-def queued_jobs(jobs: Iterable[str]) -> dict[str, JobState]:
+def queued_jobs(jobs: Iterable[str]) -> dict[str, SlurmJob]:
     """State of those jobs that wait, run or end at this moment, by job id. Raises SlurmSilent."""
     ids = _main_ids(jobs)
     if not ids:
@@ -45,10 +45,10 @@ def queued_jobs(jobs: Iterable[str]) -> dict[str, JobState]:
     if done.returncode != 0 and "Invalid job id" not in done.stderr:
         raise SlurmSilent(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "squeue failed")
     rows = (line.strip().split("|") for line in done.stdout.splitlines() if line.count("|") == 2)
-    return {job: JobState(state, "" if reason == "None" else reason) for job, state, reason in rows}
+    return {job: SlurmJob(state, "" if reason == "None" else reason) for job, state, reason in rows}
 
 
-def ended_jobs(jobs: Iterable[str]) -> dict[str, JobState]:
+def ended_jobs(jobs: Iterable[str]) -> dict[str, SlurmJob]:
     """State of the jobs in the accounting; empty on a cluster without."""
     ids = _main_ids(jobs)
     if not ids:
@@ -60,11 +60,11 @@ def ended_jobs(jobs: Iterable[str]) -> dict[str, JobState]:
     except (SlurmSilent, UserError):
         return {}
     rows = (line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2)
-    return {job: JobState(state.split()[0], f"exit code {code}") for job, state, code in rows if state}
+    return {job: SlurmJob(state.split()[0], f"exit code {code}") for job, state, code in rows if state}
 
 
 def job_state(job: str) -> str:
-    """JobState of one job; empty if Slurm doesn't say."""
+    """State of one job; empty if Slurm doesn't say."""
     try:
         done = _call("scontrol", "--oneliner", "show", "job", job, timeout=10)
     except (SlurmSilent, UserError):

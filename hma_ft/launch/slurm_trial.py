@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hma_ft.launch import slurm_commands
 from hma_ft.launch.trial import leave, run_trial
-from hma_ft.launch.witness import PIECES_WITHOUT_PROGRESS, Witness
+from hma_ft.launch.trial_status_writer import ATTEMPTS_WITHOUT_PROGRESS, TrialStatusWriter
 
 
 class SlurmTrial:
@@ -33,27 +33,28 @@ def _job_id() -> str:
     return os.environ["SLURM_JOB_ID"]
 
 
-def _stopped(job: str, witness: Witness, signum: int) -> int:
+def _stopped(job: str, status_writer: TrialStatusWriter, signum: int) -> int:
     """Requeue where Slurm will not; returns the exit code.
 
     SIGUSR2 is the warning before the time limit or a preemption. SIGTERM comes from scancel and scontrol requeue, after
     which Slurm knows what it wants, and from a preemption with grace time, where the job still counts as running.
     """
-    if witness.rank != 0:
+    if status_writer.rank != 0:
         return 0  # a bad exit code would have srun end rank 0 before it has requeued the job
     name = signal.Signals(signum).name
     if signum != signal.SIGUSR2 and slurm_commands.job_state(job) != "RUNNING":
-        witness.interrupted(f"stopped by {name}")
+        status_writer.interrupted(f"stopped by {name}")
         return 128 + signum
-    if witness.status.idle_pieces >= PIECES_WITHOUT_PROGRESS:
-        witness.fail(
-            f"{witness.status.idle_pieces + 1} pieces in a row got no further than step {witness.status.first_step}: "
+    if status_writer.status.idle_attempts >= ATTEMPTS_WITHOUT_PROGRESS:
+        status_writer.fail(
+            f"{status_writer.status.idle_attempts + 1} attempts in a row got no further than step "
+            f"{status_writer.status.first_step}: "
             "raise hydra.launcher.time"
         )
         return 128 + signum
-    witness.requeued()
+    status_writer.requeued()
     objection = slurm_commands.requeue(job)
     if objection:
-        witness.interrupted(f"stopped by {name}, and could not be requeued: {objection}")
+        status_writer.interrupted(f"stopped by {name}, and could not be requeued: {objection}")
         return 128 + signum
     return 0

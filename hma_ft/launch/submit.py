@@ -9,25 +9,26 @@ from contextlib import contextmanager
 from hma_ft.config import save_config
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
+from hma_ft.files.lock import waiting_lock
 from hma_ft.launch.backend import Backend
-from hma_ft.launch.code_state import digest_of_changes
+from hma_ft.launch.code_changes import digest_of_changes
+from hma_ft.launch.mlflow_parents import close_if_done, open_parents
 from hma_ft.launch.options import LocalOptions, SlurmOptions
-from hma_ft.launch.parents import close_if_done, open_parents
 from hma_ft.launch.plan import Plan, make_plan
 from hma_ft.launch.slurm_commands import SlurmSilent
-from hma_ft.launch.sweep import Order, Submission, Sweep, write_record
-from hma_ft.launch.tables import console, failures, plan_table, standing_table
-from hma_ft.launch.view import Standing, View, look
+from hma_ft.launch.states import TrialState
+from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, write_record
+from hma_ft.launch.sweep_status import TrialRow, sweep_status
+from hma_ft.launch.tables import console, failures, plan_table, status_table
 from hma_ft.launch.watch import watch
-from hma_ft.tracking.environment import git_state
-from hma_ft.tracking.lock import waiting_lock
+from hma_ft.rundir.environment import git_state
 
 SUBMIT_SECONDS = 600.0  # of another shell: freezing the trials and handing them over
 
 
 def run_sweep(
     jobs: Sequence[tuple[Sequence[str], Config]], backend: Backend, options: LocalOptions | SlurmOptions
-) -> list[View] | None:
+) -> list[TrialRow] | None:
     """Run the trials that are not finished and return how each job came out, in the order given.
 
     None where nothing was waited for (`sweep.dry_run`, `sweep.wait=false`). Raises UserError; SystemExit(1) after the
@@ -37,7 +38,7 @@ def run_sweep(
     settings = jobs[0][1].sweep
     sweep = plan.sweep
     if settings.dry_run:
-        console().print(plan_table(f"{sweep.directory.name} (dry run)", _look(sweep), backend.demand()))
+        console().print(plan_table(f"{sweep.directory.name} (dry run)", _sweep_status(sweep), backend.demand()))
         _say_what_is_repeated(plan)
         return None
     backend.demand()  # impossible options are refused before anything is written
@@ -60,9 +61,9 @@ def _say_what_is_repeated(plan: Plan) -> None:
         )
 
 
-def _look(sweep: Sweep) -> list[View]:
+def _sweep_status(sweep: Sweep) -> list[TrialRow]:
     try:
-        return look(sweep)
+        return sweep_status(sweep)
     except SlurmSilent as error:
         raise UserError(f"Slurm does not answer, so what is queued cannot be told: {error}") from error
 
@@ -92,7 +93,7 @@ def _submit(
         parents = open_parents(sweep, [plan.configs[key] for key in todo])
         for key in todo:
             config = plan.configs[key]
-            order = Order(
+            spec = LaunchSpec(
                 submission=number,
                 fresh=config.fresh,
                 fail_fast=settings.fail_fast,
@@ -100,7 +101,7 @@ def _submit(
                 commit=git["commit"],
                 changes=digest_of_changes(git),
             )
-            _freeze(sweep, key, config, order)
+            _freeze(sweep, key, config, spec)
         jobs = backend.submit(sweep, submission)
         submission = dataclasses.replace(submission, jobs=jobs)
         sweep.save_submission(submission)
@@ -110,9 +111,9 @@ def _submit(
 def _to_launch(plan: Plan) -> list[str]:
     """Keys of the trials that nobody works on and that are not finished, or are to be done again."""
     return [
-        view.trial.key
-        for view in _look(plan.sweep)
-        if not view.active and (view.standing is not Standing.finished or plan.configs[view.trial.key].fresh)
+        row.trial.key
+        for row in _sweep_status(plan.sweep)
+        if not row.active and (row.state is not TrialState.finished or plan.configs[row.trial.key].fresh)
     ]
 
 
@@ -129,14 +130,14 @@ def _one_at_a_time(sweep: Sweep) -> Iterator[None]:
         ) from error
 
 
-def _freeze(sweep: Sweep, key: str, config: Config, order: Order) -> None:
+def _freeze(sweep: Sweep, key: str, config: Config, spec: LaunchSpec) -> None:
     """What the trial will read, and all it will read of the configuration."""
     folder = sweep.trial_directory(key)
     folder.mkdir(parents=True, exist_ok=True)
     # trials that download side by side would corrupt the data: it is there by now
     dataset = dataclasses.replace(config.dataset, download=False)
     save_config(dataclasses.replace(config, dataset=dataset), folder / "config.yaml")
-    write_record(folder / "order.json", dataclasses.asdict(order))
+    write_record(folder / "order.json", dataclasses.asdict(spec))
 
 
 def _prepare_data(configs: Sequence[Config]) -> None:
@@ -163,29 +164,29 @@ def _supervisor(sweep: Sweep, submission: Submission) -> str:
     return (sweep.submission_directory(submission.number) / "started").read_text()
 
 
-def _wait(plan: Plan, backend: Backend, *, fail_fast: bool) -> list[View]:
+def _wait(plan: Plan, backend: Backend, *, fail_fast: bool) -> list[TrialRow]:
     sweep = plan.sweep
 
-    def stop_at_failure(views: list[View]) -> None:
+    def stop_at_failure(rows: list[TrialRow]) -> None:
         # a trial that died without a word could not stop the others itself
-        if fail_fast and any(v.standing is Standing.failed for v in views) and any(v.active for v in views):
+        if fail_fast and any(v.state is TrialState.failed for v in rows) and any(v.active for v in rows):
             for submission in sweep.submissions():
                 if submission.launcher == backend.name:
                     backend.cancel(sweep, submission)
 
     try:
-        views = watch(
-            sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds, on_look=stop_at_failure
+        rows = watch(
+            sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds, on_poll=stop_at_failure
         )
     except KeyboardInterrupt:
         print(f"\n{sweep.directory.name} goes on without this shell.", file=sys.stderr)
         _say_detached(plan, sweep.submissions()[-1])
         raise SystemExit(130) from None
     close_if_done(sweep)
-    console().print(standing_table(sweep.directory.name, views))
-    bad = failures(views)
+    console().print(status_table(sweep.directory.name, rows))
+    bad = failures(rows)
     if bad:
         print("\n".join(bad), file=sys.stderr)
         raise SystemExit(1)
-    by_key = {view.trial.key: view for view in views}
+    by_key = {row.trial.key: row for row in rows}
     return [by_key[key] for key in plan.keys]

@@ -12,12 +12,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+from hma_ft.files.atomic import write_atomic
+from hma_ft.files.lock import RunLock
+from hma_ft.launch.forkserver import ForkServer
 from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, options_of, visible_gpus
-from hma_ft.launch.nursery import Nursery
 from hma_ft.launch.sweep import Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
-from hma_ft.tracking.files import write_atomic
-from hma_ft.tracking.lock import RunLock
 
 SECONDS_TO_SAVE = 120.0  # after SIGTERM, before SIGKILL
 _POLL_SECONDS = 0.1
@@ -37,12 +37,12 @@ class Supervisor:
         self.sweep = sweep
         self.submission = submission
         self.gpus = visible_gpus()
-        self.slots = job_slots(options_of(submission).jobs, self.gpus)
+        self.slots = job_slots(options_of(submission).n_jobs, self.gpus)
         self.waiting = list(submission.trials)
         self.running: list[_Running] = []
         self.cancelled = False
         os.environ.update(cpu_share(self.slots))
-        self.nursery = Nursery()
+        self.fork_server = ForkServer()
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -68,7 +68,7 @@ class Supervisor:
 
     def _start(self, key: str, slot: int) -> _Running:
         folder = self.sweep.trial_directory(key)
-        process = self.nursery.start(
+        process = self.fork_server.start(
             [str(folder / "config.yaml")],
             folder=Path(self.sweep.folder),
             output=folder / "output.log",
@@ -85,8 +85,8 @@ class Supervisor:
         if not status.ended:
             status = replace(status, state="failed", error=_how_it_ended(trial.process.exitcode, folder))
             write_trial_status(folder, status)
-        order = self.sweep.order(trial.key)
-        if status.state == "failed" and order is not None and order.fail_fast:
+        spec = self.sweep.launch_spec(trial.key)
+        if status.state == "failed" and spec is not None and spec.fail_fast:
             self.cancelled = True
 
     def _end_all(self) -> None:

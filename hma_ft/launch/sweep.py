@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hma_ft.tracking.files import write_atomic
-from hma_ft.tracking.status import now
+from hma_ft.files.atomic import write_atomic
+from hma_ft.rundir.status import now
 
 _Record = TypeVar("_Record")
 
@@ -32,7 +32,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Order:
+class LaunchSpec:
     """How a trial was last submitted; the trial reads it when it starts."""
 
     submission: int
@@ -80,9 +80,9 @@ class Sweep:
         values = dataclasses.asdict(self) | {"directory": str(self.directory)}
         write_record(self.directory / "sweep.json", values)
 
-    def order(self, key: str) -> Order | None:
+    def launch_spec(self, key: str) -> LaunchSpec | None:
         """How the trial was last submitted."""
-        return read_record(self.trial_directory(key) / "order.json", Order)
+        return read_record(self.trial_directory(key) / "order.json", LaunchSpec)
 
     def submission(self, number: int) -> Submission | None:
         """One submission by its number."""

@@ -9,16 +9,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hma_ft.launch.view import Standing, View
+from hma_ft.launch.states import TrialState
+from hma_ft.launch.sweep_status import TrialRow
 
 _FILE_WIDTH = 160  # characters
 _STYLES = {
-    Standing.new: "",
-    Standing.queued: "dim",
-    Standing.running: "cyan",
-    Standing.continues: "yellow",
-    Standing.failed: "red",
-    Standing.finished: "green",
+    TrialState.new: "",
+    TrialState.queued: "dim",
+    TrialState.running: "cyan",
+    TrialState.continues: "yellow",
+    TrialState.failed: "red",
+    TrialState.finished: "green",
 }
 
 
@@ -28,46 +29,46 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(width=_FILE_WIDTH)
 
 
-def standing_table(title: str, views: Sequence[View]) -> Group:
-    """One row a trial: how it stands, step, time left, results, and what there is to say."""
+def status_table(title: str, rows: Sequence[TrialRow]) -> Group:
+    """One row a trial: state, step, time left, results, and what there is to say."""
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, pad_edge=False)
     for name in ("trial", "state", "step", "left", "val top-1", "test top-1", "note"):
         numeric = name in ("step", "left", "val top-1", "test top-1")
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    for view in views:
-        standing = f"[{_STYLES[view.standing]}]{view.standing}[/]" if _STYLES[view.standing] else str(view.standing)
-        step = f"{view.step}/{view.max_steps}" if view.max_steps else ""
-        left = duration(view.seconds_left) if view.standing is Standing.running else ""
-        row = [escape(view.trial.label), standing, step, left, percent(view.val_top1), percent(view.test_top1)]
-        table.add_row(*row, escape(view.note))
-    return Group(table, Text(counts(views)))
+    for row in rows:
+        state = f"[{_STYLES[row.state]}]{row.state}[/]" if _STYLES[row.state] else str(row.state)
+        step = f"{row.step}/{row.max_steps}" if row.max_steps else ""
+        left = duration(row.seconds_left) if row.state is TrialState.running else ""
+        cells = [escape(row.trial.label), state, step, left, percent(row.val_top1), percent(row.test_top1)]
+        table.add_row(*cells, escape(row.note))
+    return Group(table, Text(counts(rows)))
 
 
-def plan_table(title: str, views: Sequence[View], demand: dict[str, str]) -> Group:
+def plan_table(title: str, rows: Sequence[TrialRow], demand: dict[str, str]) -> Group:
     """What a submission would launch, and what each trial would ask for."""
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, pad_edge=False)
     for name in ("trial", "fingerprint", "state", "step", "note"):
         table.add_column(name, overflow="fold")
-    for view in views:
-        step = f"{view.step}/{view.max_steps}" if view.max_steps else ""
-        table.add_row(escape(view.trial.label), view.trial.key, str(view.standing), step, escape(view.note))
+    for row in rows:
+        step = f"{row.step}/{row.max_steps}" if row.max_steps else ""
+        table.add_row(escape(row.trial.label), row.trial.key, str(row.state), step, escape(row.note))
     asked = ", ".join(f"{name}={value}" for name, value in demand.items())
-    return Group(table, Text(f"{counts(views)}. A trial asks for: {asked}"))
+    return Group(table, Text(f"{counts(rows)}. A trial asks for: {asked}"))
 
 
-def counts(views: Sequence[View]) -> str:
+def counts(rows: Sequence[TrialRow]) -> str:
     """`3 finished, 1 failed`."""
-    number = Counter(view.standing for view in views)
-    return ", ".join(f"{number[standing]} {standing}" for standing in reversed(Standing) if number[standing])
+    number = Counter(row.state for row in rows)
+    return ", ".join(f"{number[state]} {state}" for state in reversed(TrialState) if number[state])
 
 
-def failures(views: Sequence[View]) -> list[str]:
+def failures(rows: Sequence[TrialRow]) -> list[str]:
     """A line for each trial that has failed or was cut off, under a line that counts them; empty if there are none."""
-    ended = [view for view in views if view.standing in (Standing.failed, Standing.continues, Standing.new)]
+    ended = [row for row in rows if row.state in (TrialState.failed, TrialState.continues, TrialState.new)]
     if not ended:
         return []
-    head = f"{len(ended)} of {len(views)} trials did not finish; the same command takes up only these:"
-    return [head, *(f"  {view.trial.label}: {view.note or view.standing}" for view in ended)]
+    head = f"{len(ended)} of {len(rows)} trials did not finish; the same command takes up only these:"
+    return [head, *(f"  {row.trial.label}: {row.note or row.state}" for row in ended)]
 
 
 def percent(share: float | None) -> str:

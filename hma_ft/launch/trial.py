@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from hma_ft.config.schema import Config
 from hma_ft.errors import Interrupted, UserError
-from hma_ft.launch.code_state import moved
-from hma_ft.launch.sweep import Order, load_sweep, read_record
-from hma_ft.launch.witness import Witness
+from hma_ft.launch.code_changes import code_changed
+from hma_ft.launch.sweep import LaunchSpec, load_sweep, read_record
+from hma_ft.launch.trial_status_writer import TrialStatusWriter
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -31,8 +31,10 @@ class _Stop(BaseException):
         self.signum = signum
 
 
-def run_trial(path: Path, *, on_stop: Callable[[Witness, int], int], rank: int = 0) -> int:
-    """Run the frozen configuration to its end and return the exit code; after a signal `on_stop(witness, signum)`'s.
+def run_trial(path: Path, *, on_stop: Callable[[TrialStatusWriter, int], int], rank: int = 0) -> int:
+    """Run the frozen configuration to its end and return the exit code.
+
+    After a signal it is that of `on_stop(status_writer, signum)`.
 
     Raises UserError if the trial's files cannot be read.
     """
@@ -40,48 +42,48 @@ def run_trial(path: Path, *, on_stop: Callable[[Witness, int], int], rank: int =
     logging.basicConfig(level=logging.WARNING, format="[%(asctime)s] %(message)s", stream=sys.stdout)
     logging.getLogger("hma_ft").setLevel(logging.INFO)
     folder = path.absolute().parent
-    order = read_record(folder / "order.json", Order)
-    if order is None:
+    spec = read_record(folder / "order.json", LaunchSpec)
+    if spec is None:
         raise UserError(f"{folder} has no readable order.json beside its configuration: submit the sweep again")
-    witness = Witness(folder, order, rank)
+    status_writer = TrialStatusWriter(folder, spec, rank)
     try:
         _stop_on_signals()
-        value = _run(path, order, witness)
+        value = _run(path, spec, status_writer)
         ignore_signals()
     except (_Stop, Interrupted) as stop:
         ignore_signals()  # the end is being written; Slurm signals more than once
-        return on_stop(witness, stop.signum)
+        return on_stop(status_writer, stop.signum)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return _failed(witness, str(error), folder, order, code=2)
+        return _failed(status_writer, str(error), folder, spec, code=2)
     except Exception as error:
         traceback.print_exc()
-        return _failed(witness, _last_line(error), folder, order, code=1)
-    witness.finish(value)
+        return _failed(status_writer, _last_line(error), folder, spec, code=1)
+    status_writer.finish(value)
     if rank == 0:
         _close_parents(folder)
     return 0
 
 
-def _run(path: Path, order: Order, witness: Witness) -> float:
+def _run(path: Path, spec: LaunchSpec, status_writer: TrialStatusWriter) -> float:
     """Returns val top-1."""
     from hma_ft.config import load_config, run_directory
-    from hma_ft.tracking.environment import git_state
-    from hma_ft.tracking.status import read_status
+    from hma_ft.rundir.environment import git_state
+    from hma_ft.rundir.status import read_status
 
     config = load_config(path)
-    config.fresh = order.fresh and witness.first_piece  # a requeued trial continues
+    config.fresh = spec.fresh and status_writer.first_attempt  # a requeued trial continues
     directory = run_directory(config)
     code = ""
-    if witness.rank == 0:
+    if status_writer.rank == 0:
         _wait_for_holder(directory)
-        code = moved(order, git_state())
+        code = code_changed(spec, git_state())
         if code:
             print(f"warning: {code}", file=sys.stderr)
     status = None if config.fresh else read_status(directory)
-    witness.begin(step=status.step if status else 0, code=code)
-    if order.mlflow_parent:
-        os.environ["HMA_MLFLOW_PARENT"] = order.mlflow_parent
+    status_writer.begin(step=status.step if status else 0, code=code)
+    if spec.mlflow_parent:
+        os.environ["HMA_MLFLOW_PARENT"] = spec.mlflow_parent
     return _experiment(config)
 
 
@@ -93,7 +95,7 @@ def _experiment(config: Config) -> float:
 
 def _wait_for_holder(directory: Path) -> None:
     """The same run may be a trial of another sweep that runs now; then its result is reported when it is there."""
-    from hma_ft.tracking.lock import is_held
+    from hma_ft.files.lock import is_held
 
     said = False
     while is_held(directory):
@@ -103,13 +105,13 @@ def _wait_for_holder(directory: Path) -> None:
         time.sleep(1)
 
 
-def _failed(witness: Witness, error: str, folder: Path, order: Order, *, code: int) -> int:
-    witness.fail(error)
-    if order.fail_fast:
+def _failed(status_writer: TrialStatusWriter, error: str, folder: Path, spec: LaunchSpec, *, code: int) -> int:
+    status_writer.fail(error)
+    if spec.fail_fast:
         from hma_ft.launch.slurm import cancel_others  # on this machine the supervisor does it
 
-        cancel_others(folder, order)
-    if witness.rank == 0:
+        cancel_others(folder, spec)
+    if status_writer.rank == 0:
         _close_parents(folder)
     return code
 
@@ -118,7 +120,7 @@ def _close_parents(folder: Path) -> None:
     """The last trial of a sweep ends its parent run in MLflow."""
     sweep = load_sweep(folder.parent.parent)
     if sweep is not None:
-        from hma_ft.launch.parents import close_if_done
+        from hma_ft.launch.mlflow_parents import close_if_done
 
         close_if_done(sweep)
 
@@ -166,9 +168,9 @@ def main(arguments: list[str]) -> int:
         return 2
 
 
-def _leave_interrupted(witness: Witness, signum: int) -> int:
+def _leave_interrupted(status_writer: TrialStatusWriter, signum: int) -> int:
     """On this machine nothing starts the trial again by itself; the same sweep command does."""
-    witness.interrupted(f"stopped by {signal.Signals(signum).name}")
+    status_writer.interrupted(f"stopped by {signal.Signals(signum).name}")
     return 128 + signum
 
 

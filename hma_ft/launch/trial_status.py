@@ -1,4 +1,4 @@
-"""What a trial says about itself: it is the witness, Slurm's answers only fill in what a dead trial could not write."""
+"""Status that a trial records of itself; Slurm's answers only fill in what a dead trial could not write."""
 
 import dataclasses
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hma_ft.launch.sweep import read_record, write_record
-from hma_ft.tracking.status import now
+from hma_ft.rundir.status import now
 
 ENDED = ("finished", "failed", "interrupted", "cancelled")
 
@@ -18,12 +18,12 @@ class TrialStatus:
 
     submission: int
     state: str = "running"  # running, requeued, finished, failed, interrupted, cancelled
-    pieces: int = 1  # processes that worked on it in this submission, one after the other
-    idle_pieces: int = 0  # the last so many of them got no step further
-    first_step: int = 0  # where the present piece began
+    attempts: int = 1  # processes that worked on it in this submission, one after the other
+    idle_attempts: int = 0  # the last so many of them got no step further
+    first_step: int = 0  # where the present attempt began
     value: float | None = None  # val top-1
     error: str = ""  # last line
-    code: str = ""  # says so if the code has moved since submission
+    code: str = ""  # says so if the code has changed since submission
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     updated: str = field(default_factory=now)

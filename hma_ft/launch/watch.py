@@ -8,65 +8,66 @@ from collections.abc import Callable, Iterator
 from rich.live import Live
 
 from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep
-from hma_ft.launch.tables import console, counts, standing_table
-from hma_ft.launch.view import Standing, View, look
+from hma_ft.launch.sweep_status import TrialRow, sweep_status
+from hma_ft.launch.tables import console, counts, status_table
 
 
-def looks(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> Iterator[list[View]]:
+def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> Iterator[list[TrialRow]]:
     """The sweep again and again, until no trial waits or runs.
 
     A trial without a word of its end is counted as running for `grace_seconds`: another machine's files come late.
     """
     missing: dict[str, float] = {}
-    views: list[View] = []
+    rows: list[TrialRow] = []
     while True:
         try:
-            views = look(sweep)
+            rows = sweep_status(sweep)
         except SlurmSilent as error:
             print(f"warning: {error}; looking again", file=sys.stderr)
         else:
-            views = [_with_grace(view, missing, grace_seconds) for view in views]
-            yield views
-            if not any(view.active for view in views):
+            rows = [_with_grace(row, missing, grace_seconds) for row in rows]
+            yield rows
+            if not any(row.active for row in rows):
                 return
         time.sleep(poll_seconds)
 
 
-def _with_grace(view: View, missing: dict[str, float], grace_seconds: float) -> View:
-    if view.active or view.standing is Standing.finished:
-        missing.pop(view.trial.key, None)
-        return view
-    since = missing.setdefault(view.trial.key, time.monotonic())
+def _with_grace(row: TrialRow, missing: dict[str, float], grace_seconds: float) -> TrialRow:
+    if row.active or row.state is TrialState.finished:
+        missing.pop(row.trial.key, None)
+        return row
+    since = missing.setdefault(row.trial.key, time.monotonic())
     if time.monotonic() - since < grace_seconds:
-        return dataclasses.replace(view, standing=Standing.running, note="")
-    return view
+        return dataclasses.replace(row, state=TrialState.running, note="")
+    return row
 
 
 def watch(
-    sweep: Sweep, *, poll_seconds: float, grace_seconds: float, on_look: Callable[[list[View]], None]
-) -> list[View]:
+    sweep: Sweep, *, poll_seconds: float, grace_seconds: float, on_poll: Callable[[list[TrialRow]], None]
+) -> list[TrialRow]:
     """Show a live table on a terminal, else one line at each change; returns the end."""
     terminal = console()
-    views: list[View] = []
+    rows: list[TrialRow] = []
     if not terminal.is_terminal:
-        told: dict[str, Standing] = {}
-        for views in looks(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
-            on_look(views)
-            _tell_changes(views, told)
-        return views
+        told: dict[str, TrialState] = {}
+        for rows in poll_status(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
+            on_poll(rows)
+            _tell_changes(rows, told)
+        return rows
     with Live(console=terminal, transient=True, auto_refresh=False) as live:
-        for views in looks(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
-            on_look(views)
-            live.update(standing_table(sweep.directory.name, views), refresh=True)
-    return views
+        for rows in poll_status(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
+            on_poll(rows)
+            live.update(status_table(sweep.directory.name, rows), refresh=True)
+    return rows
 
 
-def _tell_changes(views: list[View], told: dict[str, Standing]) -> None:
+def _tell_changes(rows: list[TrialRow], told: dict[str, TrialState]) -> None:
     if not told:
-        print(counts(views), flush=True)
-    for view in views:
-        if told.get(view.trial.key, view.standing) is not view.standing:
-            note = f" ({view.note})" if view.note else ""
-            print(f"{view.trial.label}: {view.standing}{note} [{counts(views)}]", flush=True)
-        told[view.trial.key] = view.standing
+        print(counts(rows), flush=True)
+    for row in rows:
+        if told.get(row.trial.key, row.state) is not row.state:
+            note = f" ({row.note})" if row.note else ""
+            print(f"{row.trial.label}: {row.state}{note} [{counts(rows)}]", flush=True)
+        told[row.trial.key] = row.state

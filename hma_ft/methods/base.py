@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
+from hma_ft.memory.ring_buffer import RealMemory
 
 Memory = RealMemory | FeatureBank | ClassSums  # of training images, with their ids
 
@@ -44,7 +44,7 @@ def joined(first: LabelledFeatures, second: LabelledFeatures) -> LabelledFeature
     return LabelledFeatures(*(column[order] for column in columns))
 
 
-class Observation(NamedTuple):
+class MicroBatchOutput(NamedTuple):
     """One micro-batch of a training step, as the method saw it."""
 
     inputs: Tensor  # uint8 images [B, 3, S, S] or features [B, D]
@@ -90,25 +90,25 @@ class Method(nn.Module, ABC):
         """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
         return functional.cross_entropy(output.logits, targets)
 
-    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
+    def memory_init_indices(self, labels: Tensor, seen_in_training: Tensor | None = None) -> Tensor | None:
         """Training samples whose features the method takes before its first step, given the labels [N]; None: none.
 
-        `taught`: those that steps train on; None: all.
+        `seen_in_training`: those that steps train on; None: all.
         """
         return None
 
-    def start(self, reference: LabelledFeatures) -> None:
-        """Take the features that `starting_indices` asked for, the same ones in every process."""
+    def init_memory(self, reference: LabelledFeatures) -> None:
+        """Take the features that `memory_init_indices` asked for, the same ones in every process."""
         raise NotImplementedError(f"{type(self).__name__} starts without features")
 
-    def observe(self, step: list[Observation]) -> None:
+    def after_backward(self, step: list[MicroBatchOutput]) -> None:
         """Called after the backward pass of a step and before the optimizer's, with all its micro-batches."""
 
     def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Learn from training features in one pass and choose on val; of a method that `fits`.
 
-        `later`: training images of classes that come after all that is learned (`dataset.new_classes`); a memory may
-        hold them, nothing else may depend on them. None: there are none.
+        `later`: training images of classes that come after all that is learned (`dataset.held_out_classes`); a memory
+        may hold them, nothing else may depend on them. None: there are none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no fit")
 
@@ -150,12 +150,12 @@ class Method(nn.Module, ABC):
         return False
 
     @property
-    def learns_by_steps(self) -> bool:
+    def requires_training(self) -> bool:
         """Whether there is anything for an optimizer to do."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     @property
-    def features_are_fixed(self) -> bool:
+    def has_frozen_features(self) -> bool:
         """Whether an image's features are the same throughout the run."""
         return not self.backbone.trains
 
@@ -168,22 +168,22 @@ class Method(nn.Module, ABC):
         return nullcontext()
 
     def support_bank(self, mode: str) -> FeatureBank | None:
-        """The bank that `set_reference` fills and this mode reads; None: the mode reads no training features.
+        """The bank that `set_support` fills and this mode reads; None: the mode reads no training features.
 
         It is saved once, at the end of the run, and not with every checkpoint.
         """
         return None
 
-    def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
+    def support_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """Training samples whose features `support_bank` takes, given the labels [N] of the train split; None: none."""
         return None
 
-    def set_reference(self, reference: LabelledFeatures) -> None:
-        """Take the features that `reference_indices` asked for."""
+    def set_support(self, reference: LabelledFeatures) -> None:
+        """Take the features that `support_indices` asked for."""
         raise NotImplementedError(f"{type(self).__name__} reads no reference features")
 
     def memories(self, mode: str) -> dict[str, Memory]:
-        """By name, the memories of training images that an inference mode reads; after `set_reference`, if any."""
+        """By name, the memories of training images that an inference mode reads; after `set_support`, if any."""
         return {}
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:

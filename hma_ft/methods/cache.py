@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import NO_ID, share_an_image
+from hma_ft.memory.bank import FeatureBank
+from hma_ft.memory.ring_buffer import NO_ID, ids_overlap
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
 from hma_ft.methods.neighbours import l2_normalize
 from hma_ft.methods.options import COUNT, NOT_NEGATIVE, POSITIVE, SWITCH, list_of, read_options
@@ -78,12 +78,12 @@ class Cache(Method):
         self.bank = FeatureBank(backbone.width)  # of classes that no key was trained for
         self.register_buffer("chosen_strength", torch.tensor(self.choices[0], dtype=torch.float64))
 
-    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+    def memory_init_indices(self, labels: Tensor, seen_in_training: Tensor | None = None) -> Tensor:
         """As many images of each class that steps train on as it has keys."""
-        known = torch.arange(len(labels)) if taught is None else taught
+        known = torch.arange(len(labels)) if seen_in_training is None else seen_in_training
         return known[some_of_each(labels[known], self.keys_per_class)]
 
-    def start(self, reference: LabelledFeatures) -> None:
+    def init_memory(self, reference: LabelledFeatures) -> None:
         """Fill the keys."""
         self.head.fill(*l2_normalize(reference))
 
@@ -110,7 +110,7 @@ class Cache(Method):
         if ids is None or (self.training and not self.excludes_self):
             return affinities
         held = torch.cat([self.head.ids, self.bank.ids])[: keys.shape[0]]
-        return affinities.masked_fill(share_an_image(ids, held), -torch.inf)
+        return affinities.masked_fill(ids_overlap(ids, held), -torch.inf)
 
     def _read(self, affinities: Tensor, labels: Tensor, beta: float) -> Tensor:
         """What the cache says of each class, [B, C]."""
@@ -148,14 +148,14 @@ class Cache(Method):
         """alpha and beta."""
         return self._strength._asdict() if self.calibrates else {}
 
-    def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
+    def support_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """Images of the classes that no key was trained for: their features become keys as they are."""
         untrained = (~torch.isin(labels, self.head.labels.cpu())).nonzero().flatten()
         if len(untrained) == 0:
             return None
         return untrained[some_of_each(labels[untrained], self.keys_per_class)]
 
-    def set_reference(self, reference: LabelledFeatures) -> None:
+    def set_support(self, reference: LabelledFeatures) -> None:
         """Replace the keys that were not trained."""
         self.bank.set(*l2_normalize(reference))
 

@@ -88,9 +88,9 @@ def best_scale(scores: Tensor, labels: Tensor) -> float:
     spread = scores.std().item() if scores.numel() > 1 else 0.0
     if not spread > 0 or not math.isfinite(spread):
         return 1.0
-    unit, smoothing = scores.double() / spread, 1 / (len(labels) + 2)
+    l2_normalize, smoothing = scores.double() / spread, 1 / (len(labels) + 2)
 
     def loss(log_factor: float) -> float:
-        return functional.cross_entropy(unit * math.exp(log_factor), labels, label_smoothing=smoothing).item()
+        return functional.cross_entropy(l2_normalize * math.exp(log_factor), labels, label_smoothing=smoothing).item()
 
     return math.exp(minimize_scalar(loss, bounds=(-10.0, 10.0), method="bounded").x) / spread

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
 from hma_ft.methods.knn import VOTING
 from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, nearest_in_blocks, weighted_vote
@@ -155,11 +155,11 @@ class HeadKNN(Method):
         """The neighbours."""
         return self.bank
 
-    def reference_indices(self, mode: str, labels: Tensor) -> Tensor:
+    def support_indices(self, mode: str, labels: Tensor) -> Tensor:
         """The whole training split."""
         return torch.arange(len(labels))
 
-    def set_reference(self, reference: LabelledFeatures) -> None:
+    def set_support(self, reference: LabelledFeatures) -> None:
         """Replace the neighbours."""
         self.bank.set(*l2_normalize(reference))
 

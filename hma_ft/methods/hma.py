@@ -10,10 +10,10 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import BackboneTuning, HMAConfig, Inference, MemoryStart, MethodConfig, TrainContext
 from hma_ft.errors import UserError
 from hma_ft.hma import HMAHead
-from hma_ft.hma.bank import FeatureBank, class_balanced
 from hma_ft.hma.momentum import MomentumEncoder
-from hma_ft.hma.real_memory import RealMemory
-from hma_ft.methods.base import LabelledFeatures, Memory, Method, Observation
+from hma_ft.memory.bank import FeatureBank, class_balanced
+from hma_ft.memory.ring_buffer import RealMemory
+from hma_ft.methods.base import LabelledFeatures, Memory, Method, MicroBatchOutput
 
 
 class HMA(Method):
@@ -47,25 +47,25 @@ class HMA(Method):
     @property
     def needs_whole_batch(self) -> bool:
         """With attention between datapoints in training."""
-        return self.config.datapoints and self.config.train_context is TrainContext.batch
+        return self.config.batch_attention and self.config.train_context is TrainContext.batch
 
     def linear_classifier(self) -> nn.Linear | None:
         """The head's, where it has neither a memory nor attention between datapoints."""
         return self.head.classifier if self.head.labels is None else None
 
-    def starting_indices(self, labels: Tensor, taught: Tensor | None = None) -> Tensor | None:
+    def memory_init_indices(self, labels: Tensor, seen_in_training: Tensor | None = None) -> Tensor | None:
         """As many training samples as the real memory has rows, balanced over classes, if it is to start with them."""
         if self.head.real_memory is None or self.config.real.start is MemoryStart.empty:
             return None
         return class_balanced(labels, self.config.real.size)
 
-    def start(self, reference: LabelledFeatures) -> None:
+    def init_memory(self, reference: LabelledFeatures) -> None:
         """Fill the real memory."""
         assert self.head.real_memory is not None and self.head.labels is not None
         self.head.real_memory.write(*reference, self.head.labels)
 
     @torch.no_grad()
-    def observe(self, step: list[Observation]) -> None:
+    def after_backward(self, step: list[MicroBatchOutput]) -> None:
         """Move the momentum encoder once and queue the step's images."""
         if self.head.real_memory is None or not self.config.real.update:
             return
@@ -78,7 +78,7 @@ class HMA(Method):
     def inference_modes(self) -> tuple[str, ...]:
         """The configured mode first; without attention between datapoints all modes are the same."""
         chosen = self.config.inference
-        if not self.config.datapoints:
+        if not self.config.batch_attention:
             return (chosen.value,)
         return (chosen.value, *(mode.value for mode in Inference if mode is not chosen))
 
@@ -88,7 +88,7 @@ class HMA(Method):
         before = self.head.inference
         self.head.inference = Inference(mode)
         try:
-            with self.head.memories_held():
+            with self.head.cached_projections():
                 yield
         finally:
             self.head.inference = before
@@ -97,9 +97,9 @@ class HMA(Method):
         """The head's, in mode `support`."""
         return self.head.support if Inference(mode) is Inference.support else None
 
-    def reference_indices(self, mode: str, labels: Tensor) -> Tensor | None:
+    def support_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """The support set: class-balanced, a pure function of the training labels."""
-        if not self.config.datapoints or Inference(mode) is not Inference.support:
+        if not self.config.batch_attention or Inference(mode) is not Inference.support:
             return None
         return class_balanced(labels, self.config.support_size)
 
@@ -121,7 +121,7 @@ class HMA(Method):
             else:
                 memory.add(*added)
 
-    def set_reference(self, reference: LabelledFeatures) -> None:
+    def set_support(self, reference: LabelledFeatures) -> None:
         """Replace the support set."""
         if self.head.support is None:
             raise RuntimeError("no attention between datapoints, so no support set")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Memory, Method, joined
 from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, nearest_in_blocks, weighted_vote
 from hma_ft.methods.options import COUNT, POSITIVE, list_of, one_of, read_options

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.methods.choose import BLOCK_ROWS, Solution
 from hma_ft.methods.closed_form import ClosedForm, as_linear

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import share_an_image
+from hma_ft.memory.bank import FeatureBank
+from hma_ft.memory.ring_buffer import ids_overlap
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.precision import at_least_single, without_autocast
 
@@ -74,7 +74,7 @@ def nearest(features: Tensor, ids: Tensor | None, bank: FeatureBank, *, k: int) 
             rows = slice(start, start + ROWS)
             similarities = queries @ bank.features[rows].to(dtype).T
             if ids is not None:
-                similarities = similarities.masked_fill(share_an_image(ids, bank.ids[rows]), -math.inf)
+                similarities = similarities.masked_fill(ids_overlap(ids, bank.ids[rows]), -math.inf)
             top = similarities.topk(min(k, similarities.shape[1]), dim=1)
             block = Nearest(top.values, bank.labels[rows][top.indices])
             found = block if found is None else _merge(found, block, k)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.errors import UserError
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
 from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.methods.choose import Solution

@@ -1,7 +1,7 @@
-"""A trained method as an MLflow model: `mlflow models serve` answers a picture with class probabilities.
+"""A trained method as an MLflow model: `mlflow models serve` answers an image with class probabilities.
 
 The folder is complete: weights, configuration and this package, so that it is served where neither the run directory
-nor the data set is. Column `image` of the input holds the base64 text of a picture file of any kind that `decode`
+nor the data set is. Column `image` of the input holds the base64 text of an image file of any kind that `decode`
 reads; a row of the answer has `class`, `probability` and `probabilities` by class name.
 """
 
@@ -22,12 +22,12 @@ from hma_ft.engine.autocast import autocast
 from hma_ft.errors import UserError
 from hma_ft.export.own_layout import Loaded, load_own_layout, recorded_precision, write_own_layout
 from hma_ft.methods.base import Method
-from hma_ft.tracking.mlflow_artifacts import MODEL
+from hma_ft.mlflow_sync.artifacts import MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PICTURE_COLUMN = "image"
+IMAGE_COLUMN = "image"
 BATCH = 32
 _REQUIREMENTS = ("torch", "torchvision", "timm", "safetensors", "omegaconf", "pillow", "numpy", "pandas")
 
@@ -77,7 +77,7 @@ def _signature() -> Any:
     from mlflow.types.schema import Map
 
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, PICTURE_COLUMN)]),
+        inputs=Schema([ColSpec(DataType.string, IMAGE_COLUMN)]),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "class"),
@@ -93,13 +93,13 @@ def _version(package: str) -> str:
     return importlib.metadata.version(package).partition("+")[0]
 
 
-def _load_pyfunc(data_path: str) -> "PictureClassifier":
+def _load_pyfunc(data_path: str) -> "ImageClassifier":
     """What MLflow calls by this name, with the folder of weights."""
     folder = Path(data_path)
-    return PictureClassifier(load_own_layout(folder), recorded_precision(folder))
+    return ImageClassifier(load_own_layout(folder), recorded_precision(folder))
 
 
-class PictureClassifier:
+class ImageClassifier:
     """What MLflow calls to predict."""
 
     def __init__(self, loaded: Loaded, precision: Precision) -> None:
@@ -108,11 +108,11 @@ class PictureClassifier:
         self.precision = precision
 
     def predict(self, table: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """One row a picture. Raises MlflowException, answered as a bad request, for what is no picture."""
+        """One row an image. Raises MlflowException, answered as a bad request, for what is no image."""
         import pandas as pd
 
         method, transform, names = self.loaded
-        images = torch.stack([transform(_picture(text, transform.upright)) for text in table[PICTURE_COLUMN]])
+        images = torch.stack([transform(_image(text, transform.upright)) for text in table[IMAGE_COLUMN]])
         with torch.no_grad(), method.inference(method.inference_modes()[0]):
             with autocast(images.device, self.precision):
                 logits = [method(part).logits for part in images.split(BATCH)]
@@ -127,7 +127,7 @@ class PictureClassifier:
         )
 
 
-def _picture(text: str, upright: bool) -> torch.Tensor:
+def _image(text: str, upright: bool) -> torch.Tensor:
     """uint8 [3, H, W] of an image file in base64."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -136,7 +136,7 @@ def _picture(text: str, upright: bool) -> torch.Tensor:
         return decode_content(base64.b64decode(text, validate=True), upright=upright)
     except (binascii.Error, UndecodableError) as error:
         raise MlflowException(
-            f"column {PICTURE_COLUMN}: cannot decode the image that was sent ({error}): send the base64 text of an "
+            f"column {IMAGE_COLUMN}: cannot decode the image that was sent ({error}): send the base64 text of an "
             "image file",
             error_code=INVALID_PARAMETER_VALUE,
         ) from error

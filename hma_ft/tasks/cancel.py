@@ -5,7 +5,7 @@ from hma_ft.errors import UserError
 from hma_ft.launch.backend import backend_of
 from hma_ft.launch.slurm_commands import SlurmSilent
 from hma_ft.launch.sweep import find_sweeps
-from hma_ft.launch.view import look
+from hma_ft.launch.sweep_status import sweep_status
 
 
 def cancel(config: Config) -> int:
@@ -17,7 +17,7 @@ def cancel(config: Config) -> int:
         raise UserError(f"no sweep named {config.sweep.name} in {config.runs_dir}/sweeps")
     sweep = sweeps[0]
     try:
-        active = sum(view.active for view in look(sweep))
+        active = sum(row.active for row in sweep_status(sweep))
         for submission in sweep.submissions():
             backend_of(submission).cancel(sweep, submission)
     except SlurmSilent as error:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hma_ft.config.schema import Config, Precision
+from hma_ft.engine.final_evaluation import evaluate_all
 from hma_ft.engine.repeatability import EXACT, Move, differences, expected_move, tolerances
-from hma_ft.engine.verdict import evaluate_all
 from hma_ft.finished_run import open_for_command
 
 

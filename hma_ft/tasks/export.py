@@ -16,8 +16,8 @@ from hma_ft.export.preparation import preparation
 from hma_ft.export.timm_layout import fits_timm, timm_difference, write_timm_layout
 from hma_ft.export.verification import examples
 from hma_ft.finished_run import FinishedRun, open_for_command
-from hma_ft.hma.bank import FeatureBank
-from hma_ft.hma.real_memory import RealMemory
+from hma_ft.memory.bank import FeatureBank
+from hma_ft.memory.ring_buffer import RealMemory
 from hma_ft.methods.base import Method, Output
 
 TIMM_TOLERANCE = 1e-6  # relative to the largest logit, or absolute where that is less than 1
@@ -112,7 +112,7 @@ def _write_graphs(folder: Path, run: FinishedRun, images: Tensor) -> dict[str, t
 
 
 def _independent_modes(run: FinishedRun) -> list[str]:
-    """Inference modes in which a prediction does not depend on the other pictures of a batch."""
+    """Inference modes in which a prediction does not depend on the other images of a batch."""
     return [mode for mode in run.modes if mode != "batch"]
 
 

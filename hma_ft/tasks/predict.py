@@ -1,4 +1,4 @@
-"""`task=predict run=DIR input=FOLDER`: classify pictures with a finished run's weights, into a CSV.
+"""`task=predict run=DIR input=FOLDER`: classify images with a finished run's weights, into a CSV.
 
 `memory=FOLDER` and `memory_remove=FILE` change the memory that is read, see `predict_memory`.
 """
@@ -15,20 +15,20 @@ from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
 from hma_ft.engine.predictor import Predictor
 from hma_ft.errors import UserError
 from hma_ft.finished_run import open_for_command
-from hma_ft.hma.real_memory import NO_ID
+from hma_ft.memory.ring_buffer import NO_ID
 from hma_ft.names import counted, printable
-from hma_ft.tasks.pictures import PictureBatch, read_batches
+from hma_ft.tasks.images import ImageBatch, read_batches
 from hma_ft.tasks.predict_memory import change_memories
 
 TOP = 5
 
 
 def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
-    """Write file, class, probability and the top 5 of every picture under `input`, in the headline inference mode.
+    """Write file, class, probability and the top 5 of every image under `input`, in the headline inference mode.
 
     The run's data set is not needed.
 
-    Pictures that can't be read are skipped and named; returns 1 if none could be read.
+    Images that can't be read are skipped and named; returns 1 if none could be read.
     """
     folder = Path(config.input or "")
     left_out = LeftOut()
@@ -63,11 +63,11 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
         )
     for problem in unreadable:
         console.print(f"skipped: {problem}", markup=False, soft_wrap=True)
-    console.print(f"{done} pictures classified into {output}, {len(unreadable)} skipped", markup=False)
+    console.print(f"{done} images classified into {output}, {len(unreadable)} skipped", markup=False)
     return 0 if done else 1
 
 
-def _probabilities(predictor: Predictor, batch: PictureBatch) -> Tensor:
+def _probabilities(predictor: Predictor, batch: ImageBatch) -> Tensor:
     """Class probabilities [B, C]."""
     if not batch.images:
         return torch.empty(0, predictor.method.num_classes)

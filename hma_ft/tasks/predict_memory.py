@@ -15,23 +15,23 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import Config
+from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.data.digests import file_digest, pixel_digest
 from hma_ft.data.folder_layout import class_folders
 from hma_ft.data.image_files import LeftOut, files_in, images_below
-from hma_ft.data.sources.base import Samples
 from hma_ft.engine.held_images import HeldImages
 from hma_ft.errors import UserError
 from hma_ft.finished_run import FinishedRun
-from hma_ft.hma.real_memory import NO_ID, RealMemory
+from hma_ft.memory.ring_buffer import NO_ID, RealMemory
 from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.names import printable
-from hma_ft.tasks.pictures import Identify, no_id, read_batches
+from hma_ft.tasks.images import Identify, no_id, read_batches
 
 
 def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identify, list[str]]:
     """Do what the configuration says; call it after `prepare_inference` and before `inference`.
 
-    Returns what tells the id of an input picture, so that a picture never reads its own row, and lines to print.
+    Returns what tells the id of an input image, so that an image never reads its own row, and lines to print.
 
     Raises:
         UserError: a method or mode that reads no memory, a folder that is no class, a sample that is not known.
@@ -50,7 +50,7 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identi
         samples = named_samples(Path(config.memory_remove), count=run.train_size, train=lambda: run.splits.train)
         removed = run.method.remove_from_memories(samples, mode, lambda ids: run.evaluator.some_features("train", ids))
         lines += [f"memory {name}: {n} rows of {len(samples)} named samples removed" for name, n in removed.items()]
-    known = _PictureIds(run.held_images)
+    known = _ImageIds(run.held_images)
     if config.memory is not None:
         if run.method.takes_new_classes and (new := _new_classes(Path(config.memory), run.class_names)):
             run.method.add_classes(len(new))
@@ -60,7 +60,7 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identi
         run.method.add_to_memories(added, mode)
         lines += remarks
         lines += [
-            f"memory {name}: {len(added.labels)} pictures added, {rows(of)} rows now"
+            f"memory {name}: {len(added.labels)} images added, {rows(of)} rows now"
             for name, of in run.method.memories(mode).items()
         ]
     return known, lines
@@ -71,7 +71,7 @@ def rows(memory: Memory) -> int:
     return int(memory.filled.sum()) if isinstance(memory, RealMemory) else len(memory)
 
 
-def named_samples(path: Path, *, count: int, train: Callable[[], Samples]) -> Tensor:
+def named_samples(path: Path, *, count: int, train: Callable[[], ImageDataset]) -> Tensor:
     """Ids [N] of the training samples that a text file names, one a line; `#` begins a comment.
 
     A whole number is an id, the sample's place in the train split (as `python -m analysis.memory` lists it); all
@@ -82,7 +82,7 @@ def named_samples(path: Path, *, count: int, train: Callable[[], Samples]) -> Te
     keys: dict[str, int] = {}
     if any(text and not text.isdecimal() for text in map(_without_comment, lines)):
         samples = train()
-        keys = {samples.key(index): index for index in range(len(samples))}
+        keys = {samples.sample_id(index): index for index in range(len(samples))}
     names = Counter(Path(key).name for key in keys)
     by_name = {Path(key).name: index for key, index in keys.items() if names[Path(key).name] == 1}
     ids = []
@@ -104,7 +104,7 @@ def _without_comment(line: str) -> str:
     return line.partition("#")[0].strip()
 
 
-class _PictureIds:
+class _ImageIds:
     """Ids of images by their content: of training images that a memory holds, and new ones for added images.
 
     Two files are one image if their bytes are equal, or their pixels; of the training images of a data set of files
@@ -134,7 +134,7 @@ def _digests(path: Path, image: Tensor) -> tuple[str, str]:
     return file_digest(path), pixel_digest(image)
 
 
-def _labelled_features(folder: Path, run: FinishedRun, known: _PictureIds) -> tuple[LabelledFeatures, list[str]]:
+def _labelled_features(folder: Path, run: FinishedRun, known: _ImageIds) -> tuple[LabelledFeatures, list[str]]:
     """Features of all images in the class folders, by the backbone as it is; lines on those that were left out."""
     features, labels, ids, failed = [], [], [], []
     left_out = LeftOut()

@@ -33,13 +33,13 @@ from rich.progress import track
 from hma_ft.config.schema import Config, DatasetConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.data_report import DataReport, report
+from hma_ft.data.datasets.base import ImageDataset, Scan
 from hma_ft.data.inspection import ImageFacts, inspect
 from hma_ft.data.prepare import ensure_present
-from hma_ft.data.sources.base import Samples, Scan
 from hma_ft.data.splits import complete, made_harder, scan_source, untrainable
 from hma_ft.errors import UserError
+from hma_ft.files.atomic import write_atomic
 from hma_ft.tasks.prepare_page import show
-from hma_ft.tracking.files import write_atomic
 
 
 def prepare(config: Config) -> int:
@@ -76,7 +76,7 @@ def _report(config: Config) -> DataReport:
     )
 
 
-def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, Samples], list[str], list[str]]:
+def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, ImageDataset], list[str], list[str]]:
     """The splits as far as they can be told, notes on them, and the reasons why they can't be trained on."""
     if "train" not in scan.parts:
         return scan.parts, [], scan.problems or [f"{config.name} below {config.root} has no training images"]

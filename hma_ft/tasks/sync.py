@@ -8,12 +8,12 @@ import yaml
 
 from hma_ft.config.schema import Config, Device, TrackingConfig
 from hma_ft.errors import UserError
-from hma_ft.tracking.lock import is_held
-from hma_ft.tracking.mlflow_artifacts import MODEL
-from hma_ft.tracking.mlflow_mirror import short
-from hma_ft.tracking.mlflow_mirror import sync as bring_up_to_date
-from hma_ft.tracking.mlflow_store import connect, tracking_uri
-from hma_ft.tracking.status import State, read_status
+from hma_ft.files.lock import is_held
+from hma_ft.mlflow_sync.artifacts import MODEL
+from hma_ft.mlflow_sync.store import connect, tracking_uri
+from hma_ft.mlflow_sync.sync import short
+from hma_ft.mlflow_sync.sync import sync as bring_up_to_date
+from hma_ft.rundir.status import State, read_status
 
 
 def sync(config: Config, given: frozenset[str] = frozenset()) -> int:

@@ -40,6 +40,6 @@ def micro() -> Callable[..., Backbone]:
 
 
 @pytest.fixture
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     """uint8 [4, 3, 32, 32]."""
     return torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)

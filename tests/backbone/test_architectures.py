@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from hma_ft.backbone import Outline, check_name, create_backbone, outline
+from hma_ft.backbone import BackboneSpec, backbone_spec, check_name, create_backbone
 from hma_ft.config.schema import ModelConfig, TokensConfig
 from hma_ft.errors import UserError
 
@@ -44,7 +44,7 @@ def test_feature_is_what_timm_gives_to_its_classifier(name: str, options: dict[s
     with torch.no_grad():
         torch.testing.assert_close(backbone(images), reference(images))
     assert (backbone.width, backbone.depth) == (width, 2)
-    assert outline(config, image_size)[:2] == (width, 2)
+    assert backbone_spec(config, image_size)[:2] == (width, 2)
     assert not [name for name, _ in backbone.named_parameters() if "head." in name]
 
 
@@ -92,13 +92,15 @@ def test_other_names_are_refused(name: str, message: str) -> None:
 )
 def test_sizes_and_options_that_do_not_fit_are_refused(image_size: int, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
-        outline(ModelConfig(name="vit_tiny_patch16_224", pretrained=False, options=options), image_size)
+        backbone_spec(ModelConfig(name="vit_tiny_patch16_224", pretrained=False, options=options), image_size)
     assert "\n" not in str(refused.value)
 
 
 def test_outline_holds_no_weights() -> None:
-    assert outline(ModelConfig(name="vit_giant_patch14_dinov2", pretrained=False), 224) == Outline(1536, 40, True)
-    assert not outline(ModelConfig(name="vit_medium_patch16_gap_240", pretrained=False), 240).has_class_token
+    assert backbone_spec(ModelConfig(name="vit_giant_patch14_dinov2", pretrained=False), 224) == BackboneSpec(
+        1536, 40, True
+    )
+    assert not backbone_spec(ModelConfig(name="vit_medium_patch16_gap_240", pretrained=False), 240).has_class_token
 
 
 def test_models_without_weights_say_so_before_they_are_built() -> None:

@@ -1,4 +1,4 @@
-"""What trains, what prepares the pictures, and which layer a parameter belongs to."""
+"""What trains, what prepares the images, and which layer a parameter belongs to."""
 
 from collections.abc import Callable
 
@@ -17,18 +17,18 @@ def trainable(backbone: Backbone) -> set[str]:
     return {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
 
 
-def test_uint8_and_normalised_pictures_agree(micro: Callable[..., Backbone], pictures: torch.Tensor) -> None:
+def test_uint8_and_normalised_images_agree(micro: Callable[..., Backbone], images: torch.Tensor) -> None:
     backbone = micro().double()
     mean = torch.tensor([0.5, 0.5, 0.5]).view(3, 1, 1)
-    normalised = (pictures.double() / 255 - mean) / mean
-    torch.testing.assert_close(backbone(pictures), backbone(normalised), rtol=1e-12, atol=1e-12)
-    assert backbone(pictures).dtype == torch.float64
+    normalised = (images.double() / 255 - mean) / mean
+    torch.testing.assert_close(backbone(images), backbone(normalised), rtol=1e-12, atol=1e-12)
+    assert backbone(images).dtype == torch.float64
 
 
 @pytest.mark.parametrize("tokens", ["none", "standard", "prop"])
 @pytest.mark.parametrize("class_token", [False, True])
 def test_frozen_trains_tokens_and_class_token_only(
-    tokens: str, class_token: bool, micro: Callable[..., Backbone], pictures: torch.Tensor
+    tokens: str, class_token: bool, micro: Callable[..., Backbone], images: torch.Tensor
 ) -> None:
     backbone = micro(tokens)
     backbone.set_trainable(FROZEN, class_token)
@@ -37,7 +37,7 @@ def test_frozen_trains_tokens_and_class_token_only(
     assert trainable(backbone) == expected
     assert backbone.trains == bool(expected)
 
-    features = backbone(pictures)
+    features = backbone(images)
     assert features.requires_grad == bool(expected)
     if expected:
         features.square().sum().backward()
@@ -45,29 +45,29 @@ def test_frozen_trains_tokens_and_class_token_only(
     assert all(value.grad.abs().max() > 0 for value in backbone.parameters() if value.grad is not None)
 
 
-def test_full_trains_everything_and_can_follow_frozen(micro: Callable[..., Backbone], pictures: torch.Tensor) -> None:
+def test_full_trains_everything_and_can_follow_frozen(micro: Callable[..., Backbone], images: torch.Tensor) -> None:
     backbone = micro("prop")
     backbone.set_trainable(FROZEN, class_token=False)
     backbone.set_trainable(FULL, class_token=False)
     assert trainable(backbone) == {name for name, _ in backbone.named_parameters()}
-    backbone.train()(pictures).square().sum().backward()
+    backbone.train()(images).square().sum().backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
-def test_frozen_stays_in_eval_mode_without_dropout(micro: Callable[..., Backbone], pictures: torch.Tensor) -> None:
+def test_frozen_stays_in_eval_mode_without_dropout(micro: Callable[..., Backbone], images: torch.Tensor) -> None:
     backbone = micro("standard", proj_drop_rate=0.5, pos_drop_rate=0.5)
     backbone.train()
-    assert not torch.equal(backbone(pictures), backbone(pictures))
+    assert not torch.equal(backbone(images), backbone(images))
     backbone.set_trainable(FROZEN, class_token=True)
     for _ in range(2):
         assert not any(module.training for module in backbone.modules())
-        assert torch.equal(backbone(pictures), backbone(pictures))
+        assert torch.equal(backbone(images), backbone(images))
         backbone.train()
     torch.nn.Sequential(backbone).train()
     assert not backbone.vit.training
 
 
-def test_frozen_builds_no_graph_even_for_pictures_that_take_gradients(micro: Callable[..., Backbone]) -> None:
+def test_frozen_builds_no_graph_even_for_images_that_take_gradients(micro: Callable[..., Backbone]) -> None:
     backbone = micro()
     backbone.set_trainable(FROZEN, class_token=False)
     assert not backbone(torch.randn(2, 3, 32, 32, requires_grad=True)).requires_grad

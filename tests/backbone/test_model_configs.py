@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from timm.models import get_pretrained_cfg
 
-from hma_ft.backbone import create_backbone, outline
+from hma_ft.backbone import backbone_spec, create_backbone
 from hma_ft.config.schema import ModelConfig, TokensConfig
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
@@ -40,10 +40,10 @@ def test_the_folder_holds_these_models() -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_model_can_be_built(label: str) -> None:
     config = read(label)
-    assert config.label == label
+    assert config.short_name == label
     with torch.device("meta"):
         theirs = timm.create_model(config.name, **config.options)
-    width = outline(config, config.image_size).width
+    width = backbone_spec(config, config.image_size).width
     assert width == theirs.num_features == WIDTHS.get(label, width)
     weights = get_pretrained_cfg(config.name)
     assert weights is not None and weights.has_weights

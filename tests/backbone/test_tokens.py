@@ -57,57 +57,57 @@ def test_initial_values_and_count(tokens: str, micro: Callable[..., Backbone]) -
 @pytest.mark.parametrize("tokens", TYPES)
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_never_sees_the_tokens(
-    tokens: str, pooling: dict[str, Any], micro: Callable[..., Backbone], pictures: torch.Tensor
+    tokens: str, pooling: dict[str, Any], micro: Callable[..., Backbone], images: torch.Tensor
 ) -> None:
     backbone = micro(tokens, **pooling)
     lengths = []
     backbone.vit.norm.register_forward_hook(lambda module, inputs, output: lengths.append(output.shape[1]))
-    assert backbone(pictures).shape == (4, 24)
+    assert backbone(images).shape == (4, 24)
     assert lengths == [16 + (pooling.get("class_token", True))]
 
 
 @pytest.mark.parametrize("tokens", TYPES)
 def test_registers_pre_norm_and_patch_dropout_stay_in_place(
-    tokens: str, micro: Callable[..., Backbone], pictures: torch.Tensor
+    tokens: str, micro: Callable[..., Backbone], images: torch.Tensor
 ) -> None:
     backbone = micro(tokens, reg_tokens=2, pre_norm=True, patch_drop_rate=0.5, num_heads=4)
     lengths = []
     for block in backbone.vit.blocks:
         block.norm1.register_forward_hook(lambda module, inputs, output: lengths.append(output.shape[1]))
-    backbone.train()(pictures)
+    backbone.train()(images)
     assert lengths == [1 + 2 + 8 + 3] * 3  # class token, registers, half of the patches, memory
 
 
 @pytest.mark.parametrize("tokens", ["none", *TYPES])
 def test_gradient_checkpointing_changes_no_number(
-    tokens: str, micro: Callable[..., Backbone], pictures: torch.Tensor
+    tokens: str, micro: Callable[..., Backbone], images: torch.Tensor
 ) -> None:
     plain = micro(tokens)
     saving = micro(tokens, checkpointing=True)
     saving.load_state_dict(plain.state_dict())
     for backbone in (plain, saving):
-        backbone.train()(pictures).square().sum().backward()
+        backbone.train()(images).square().sum().backward()
     for (name, one), other in zip(plain.named_parameters(), saving.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, msg=name)
 
 
 @pytest.mark.parametrize("tokens", ["none", *TYPES])
-def test_compiles_into_one_graph(tokens: str, micro: Callable[..., Backbone], pictures: torch.Tensor) -> None:
+def test_compiles_into_one_graph(tokens: str, micro: Callable[..., Backbone], images: torch.Tensor) -> None:
     backbone = micro(tokens)
     backbone.set_trainable(BackboneTuning.frozen if tokens == "none" else BackboneTuning.full, class_token=False)
     compiled = torch.compile(backbone, backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(pictures), backbone(pictures))
+    torch.testing.assert_close(compiled(images), backbone(images))
 
 
 @pytest.mark.parametrize("tokens", TYPES)
-def test_a_copy_reads_its_own_tokens(tokens: str, micro: Callable[..., Backbone], pictures: torch.Tensor) -> None:
+def test_a_copy_reads_its_own_tokens(tokens: str, micro: Callable[..., Backbone], images: torch.Tensor) -> None:
     backbone = micro(tokens)
-    before = backbone(pictures)
+    before = backbone(images)
     twin = copy.deepcopy(backbone)
     with torch.no_grad():
         twin.vit.blocks[0].added_mem.add_(1.0)
-    assert torch.equal(backbone(pictures), before)
-    assert not torch.allclose(twin(pictures), before)
+    assert torch.equal(backbone(images), before)
+    assert not torch.allclose(twin(images), before)
 
 
 def test_refuses_relative_positions_and_no_tokens(micro: Callable[..., Backbone]) -> None:

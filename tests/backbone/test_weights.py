@@ -32,10 +32,10 @@ def test_real_weights_give_timms_features(shared: Path) -> None:
     reference.load_state_dict(torch.load(path, weights_only=True), strict=True)
     reference.reset_classifier(0)
     backbone = create_backbone(ModelConfig(name=DEIT, weights=str(path)), image_size=224, tokens=NO_TOKENS).eval()
-    pictures = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     with torch.no_grad():
-        torch.testing.assert_close(backbone(pictures), reference((pictures / 255 - mean) / std), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(backbone(images), reference((images / 255 - mean) / std), rtol=1e-4, atol=1e-4)
     assert sum(parameter.numel() for parameter in backbone.parameters()) == 5_717_416 - 192 * 1000 - 1000
 
 
@@ -253,7 +253,7 @@ def jax_arrays(vit: torch.nn.Module, heads: int = 4) -> dict[str, np.ndarray]:
     return arrays
 
 
-def test_jax_weights(micro: Callable[..., Backbone], pictures: Tensor, tmp_path: Path) -> None:
+def test_jax_weights(micro: Callable[..., Backbone], images: Tensor, tmp_path: Path) -> None:
     trained = micro()
     path = tmp_path / "augreg.npz"
     np.savez(path, **jax_arrays(trained.vit))

@@ -19,11 +19,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.errors import UserError
-from hma_ft.tracking.figures import curves_png
-from hma_ft.tracking.mlflow_mirror import sync
-from hma_ft.tracking.mlflow_store import connect
-from hma_ft.tracking.mlflow_view import VIEW
-from hma_ft.tracking.record import RunRecord
+from hma_ft.mlflow_sync.store import connect
+from hma_ft.mlflow_sync.sync import sync
+from hma_ft.mlflow_sync.view import VIEW
+from hma_ft.reporting.figures import curves_png
+from hma_ft.rundir.record import RunRecord
 
 pytestmark = [pytest.mark.browser, pytest.mark.mlflow_server, pytest.mark.slow]
 

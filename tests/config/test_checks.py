@@ -17,14 +17,17 @@ from tests.config.test_compose import composed
         (["trainer.max_steps=5", "scheduler.warmup_steps=9"], "scheduler.warmup_steps=9 is longer than the run"),
         (["trainer.max_steps=0"], "trainer.max_steps=0 must be greater than 0"),
         (["trainer.batch_size=-3"], "trainer.batch_size=-3 must be greater than 0"),
-        (["trainer.workers=-1"], "trainer.workers=-1 must be 0 or greater"),
+        (["trainer.num_workers=-1"], "trainer.num_workers=-1 must be 0 or greater"),
         (["trainer.ema_decay=1"], "trainer.ema_decay=1 must lie between 0 and 1"),
         (["trainer.clip_grad_norm=0"], "trainer.clip_grad_norm=0 must be greater than 0"),
         (["dataset.val_fraction=1"], "dataset.val_fraction=1 must lie between 0 and 1"),
         (["dataset=folder", "dataset.root=/no/such"], "dataset.root=/no/such is not a directory"),
         (["model.weights=/no/such.pth"], "model.weights=/no/such.pth does not exist"),
         (["augment.crop_scale=[0.5,0.1]"], "augment.crop_scale=[0.5, 0.1] must be two numbers, the smaller one first"),
-        (["augment.policy=cutout"], "unknown augment.policy=cutout: use one of randaugment, trivialaugment"),
+        (
+            ["augment.auto_augment=cutout"],
+            "unknown augment.auto_augment=cutout: use one of randaugment, trivialaugment",
+        ),
         (["augment.label_smoothing=1"], "augment.label_smoothing=1 must be at least 0 and less than 1"),
         (["method.hma.real.size=-1"], "method.hma.real.size=-1 must be 0 or greater"),
         (["method.hma.real.momentum=1.1"], "method.hma.real.momentum=1.1 must lie between 0 and 1"),
@@ -42,5 +45,5 @@ def test_it_is_named_with_its_value(overrides: list[str], expected: str) -> None
 
 
 def test_all_at_once() -> None:
-    wrong = ["optimizer.lr=-1", "trainer.batch_size=0", "augment.flip=2", "method.hma.temperature=0"]
+    wrong = ["optimizer.lr=-1", "trainer.batch_size=0", "augment.flip=2", "method.hma.score_scale=0"]
     assert len(check(composed(*wrong))) == 4

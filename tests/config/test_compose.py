@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hma_ft.config import check, typed
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config
-from hma_ft.methods.dry_build import model_problems
+from hma_ft.methods.validate import model_problems
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 GROUPS = (
@@ -50,8 +50,8 @@ def test_every_choice_of_every_group(group: str, choice: str) -> None:
 def test_a_file_says_what_it_is(group: str, choice: str) -> None:
     text = (CONF / group / f"{choice}.yaml").read_text()
     assert text.startswith("# ")
-    if group == "model":  # it has timm's name, and a label
-        assert f"label: {choice}\n" in text
+    if group == "model":  # it has timm's name, and a short one
+        assert f"short_name: {choice}\n" in text
     elif not text.startswith("# @package method\n"):  # keys of the method's that had no group
         assert f"name: {choice}\n" in text
 

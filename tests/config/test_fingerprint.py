@@ -58,10 +58,10 @@ def test_what_matters(override: str) -> None:
 @pytest.mark.parametrize(
     "override",
     [
-        *("trainer.workers=0", "trainer.log_every=1", "trainer.feature_reuse=false", "trainer.device=cpu"),
+        *("trainer.num_workers=0", "trainer.log_every=1", "trainer.cache_features=false", "trainer.device=cpu"),
         *("tracking=off", "tracking.uri=sqlite:///x.db", "runs_dir=elsewhere", "fresh=true", "dataset.download=false"),
         "dataset.verify_content=true",
-        *("sweep.name=x", "model.label=mine", "trainer.checkpoint_minutes=1"),
+        *("sweep.name=x", "model.short_name=mine", "trainer.checkpoint_minutes=1"),
     ],
 )
 def test_what_does_not(override: str) -> None:
@@ -145,7 +145,7 @@ def declared() -> dict[str, list[Reads]]:
         ("method=hma", "augment.randaugment_ops=4 dataset.corruption_severity=5 method.hma.renormalise_top_k=true"),
         ("method=hma method.hma.real.size=0", "method.hma.real.momentum=0.5 method.hma.real.store=vectors"),
         ("method=hma method.hma.synthetic.slots=0", "method.hma.synthetic.init=zeros"),
-        ("method=hma method.hma.datapoints=false", "method.hma.train_context=alone method.hma.support_size=7"),
+        ("method=hma method.hma.batch_attention=false", "method.hma.train_context=alone method.hma.support_size=7"),
     ],
 )
 def test_what_is_never_read_is_the_same_run(base: str, unread: str) -> None:

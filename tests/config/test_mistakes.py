@@ -55,7 +55,7 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["experiment=lr/x2"], ["unknown choice experiment=lr/x2; did you mean lr/x"]),
         (["dataset@foo=dtd"], ["dataset@foo=dtd: no package can be chosen by @ here; write dataset=CHOICE"]),
         (["hydra/launcher=slurmm"], ["unknown choice hydra/launcher=slurmm; did you mean slurm?"]),
-        (["-m", "hydra.launcher.jobs=x"], ["hydra.launcher.jobs=x must be a whole number or null (now null)"]),
+        (["-m", "hydra.launcher.n_jobs=x"], ["hydra.launcher.n_jobs=x must be a whole number or null (now null)"]),
         (["hydra.nope=1"], ["unknown setting hydra.nope"]),
         # interpolations and missing values
         (["runs_dir=${x}"], ["runs_dir=${x}: Interpolation key 'x' not found; to mean the characters themselves: "]),

@@ -69,7 +69,7 @@ def test_a_comma_has_two_readings(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_whole_command_through_a_shell(repository: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "my pictures (2024), it's #1 & süß"
+    folder = tmp_path / "my images (2024), it's #1 & süß"
     folder.mkdir()
 
     def run(argument: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from torchvision import datasets
 PER_CLASS = 5
 
 
-def picture(path: Path, seed: int, size: tuple[int, int] = (20, 16)) -> None:
+def image(path: Path, seed: int, size: tuple[int, int] = (20, 16)) -> None:
     """A JPEG (or what the name says) of noise around a grey value."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 60, (size[1], size[0], 3)) + (seed * 37) % 190
@@ -31,7 +31,7 @@ def dtd(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for label, name in enumerate(("banded", "dotted")):
         for number, split in enumerate(["train", "val", "test"] * PER_CLASS):
             file = f"{name}/{name}_{number:04d}.jpg"
-            picture(root / "dtd/dtd/images" / file, 100 * label + number)
+            image(root / "dtd/dtd/images" / file, 100 * label + number)
             names[split].append(file)
     (root / "dtd/dtd/labels").mkdir()
     for split, files in names.items():
@@ -42,7 +42,7 @@ def flowers102(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = root / "flowers-102"
     count = 2 * 3 * PER_CLASS
     for number in range(1, count + 1):
-        picture(folder / f"jpg/image_{number:05d}.jpg", number)
+        image(folder / f"jpg/image_{number:05d}.jpg", number)
     ids = np.arange(1, count + 1)
     scipy.io.savemat(folder / "imagelabels.mat", {"labels": 1 + ids % 2})
     parts = np.array_split(ids, 3)
@@ -67,7 +67,7 @@ def food101(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / f"meta/{split}.json").write_text(json.dumps(index))
         for label, files in enumerate(index.values()):
             for number, file in enumerate(files):
-                picture(folder / f"images/{file}.jpg", 1000 * label + first + number)
+                image(folder / f"images/{file}.jpg", 1000 * label + first + number)
 
 
 def pets37(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def pets37(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for label, name in enumerate(("Abyssinian", "beagle")):
             for number in range(first, first + PER_CLASS):
                 lines.append(f"{name}_{number} {label + 1} 1 1")
-                picture(folder / f"images/{name}_{number}.jpg", 1000 * label + number)
+                image(folder / f"images/{name}_{number}.jpg", 1000 * label + number)
         (folder / f"annotations/{split}.txt").write_text("\n".join(lines) + "\n")
 
 
@@ -91,7 +91,7 @@ def aircraft(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for label, name in enumerate(("707-320", "A310")):
             for number in range(first + 50 * label, first + 50 * label + PER_CLASS):
                 lines.append(f"{number:07d} {name}")
-                picture(data / f"images/{number:07d}.jpg", number)
+                image(data / f"images/{number:07d}.jpg", number)
         (data / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
 
 
@@ -105,7 +105,7 @@ def cars(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = np.array([(f"{i:05d}.jpg", 1 + i % 2) for i in range(2 * PER_CLASS)], dtype=kind)
         scipy.io.savemat(folder / file, {"annotations": rows})
         for number in range(2 * PER_CLASS):
-            picture(folder / f"cars_{split}/{number:05d}.jpg", number + 1000 * (split == "test"))
+            image(folder / f"cars_{split}/{number:05d}.jpg", number + 1000 * (split == "test"))
 
 
 def stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,9 @@ def places365(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "places365_train_standard.txt").write_text("".join(f"{file} {label}\n" for file, label in train))
     (root / "places365_val.txt").write_text("".join(f"{file} {label}\n" for file, label in val))
     for number, (file, _) in enumerate(train):
-        picture(root / "data_256_standard" / file.lstrip("/"), number)
+        image(root / "data_256_standard" / file.lstrip("/"), number)
     for number, (file, _) in enumerate(val):
-        picture(root / "val_256" / file, 1000 + number)
+        image(root / "val_256" / file, 1000 + number)
     monkeypatch.setattr(
         datasets.Places365,
         "_CATEGORIES_META",
@@ -172,7 +172,7 @@ def folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split in ("train", "test"):
         for label, name in enumerate(("cat", "dog")):
             for number in range(PER_CLASS):
-                picture(root / split / name / f"{number}.png", 1000 * (split == "test") + 100 * label + number)
+                image(root / split / name / f"{number}.png", 1000 * (split == "test") + 100 * label + number)
 
 
 Build = Callable[[Path, pytest.MonkeyPatch], None]

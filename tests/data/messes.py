@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.data.layouts import picture
+from tests.data.layouts import image
 
 ORIENTATION = 274  # the EXIF tag
 
@@ -34,12 +34,12 @@ def mess(root: Path) -> None:
     """root/CLASS/ with one of each trouble that leaves the data readable, and two that don't."""
     for label, (name, count) in enumerate({"bird": 60, "cat": 12, "dog": 12, "fish": 4, "gnu": 1}.items()):
         for number in range(count):
-            picture(root / name / f"{number:02d}.png", 1000 * label + number)
+            image(root / name / f"{number:02d}.png", 1000 * label + number)
     # unreadable
     (root / "cat" / "empty.jpg").write_bytes(b"")
     (root / "cat" / "page.jpg").write_text("<!DOCTYPE html><html>404</html>")
     whole = root / "dog" / "cut.jpg"
-    picture(whole, 7, (80, 60))
+    image(whole, 7, (80, 60))
     whole.write_bytes(whole.read_bytes()[:-200])
     (root / "dog" / b"caf\xe9.jpg".decode(errors="surrogateescape")).write_bytes(b"\xff\xd8\xff nothing")
     # left out
@@ -49,21 +49,21 @@ def mess(root: Path) -> None:
     (root / "cat" / "._00.png").write_bytes(b"resource fork")
     (root / "cat" / "Thumbs.db").write_bytes(b"thumbnails")
     (root / "bird" / "gone.png").symlink_to(root / "nowhere.png")
-    picture(root / "stray.png", 99)
+    image(root / "stray.png", 99)
     for hidden in (".ipynb_checkpoints", "__MACOSX", "@eaDir"):
-        picture(root / hidden / "a.png", 1)
-        picture(root / "dog" / hidden / "a.png", 1)
+        image(root / hidden / "a.png", 1)
+        image(root / "dog" / hidden / "a.png", 1)
     # followed
-    picture(root.parent / "elsewhere" / "linked.png", 4321)
+    image(root.parent / "elsewhere" / "linked.png", 4321)
     (root / "dog" / "link").symlink_to(root.parent / "elsewhere")
     (root / "dog" / "circle").symlink_to(root / "dog")
     (root / "dog" / "up").symlink_to(root)
-    picture(root / "dog" / "album.jpg" / "inside.png", 4322)
+    image(root / "dog" / "album.jpg" / "inside.png", 4322)
     # equal
     shutil.copy(root / "cat" / "03.png", root / "cat" / "again.png")
     shutil.copy(root / "cat" / "04.png", root / "dog" / "not a cat.png")
     # shapes, orientations, pixel formats
-    picture(root / "bird" / "strip.png", 55, (400, 1))
+    image(root / "bird" / "strip.png", 55, (400, 1))
     for orientation in range(1, 9):
         pixels = np.random.default_rng(orientation).integers(0, 256, (12, 20, 3), dtype=np.uint8)
         save_turned(root / "bird" / f"turned{orientation}.jpg", pixels, orientation)

@@ -20,8 +20,8 @@ from tests.data.messes import ORIENTATION, save_turned
 GREY = np.tile(np.linspace(0, 255, 24).astype(np.uint8), (16, 1))
 
 
-def saved(path: Path, picture: Image.Image, **options: object) -> torch.Tensor:
-    picture.save(path, **options)
+def saved(path: Path, image: Image.Image, **options: object) -> torch.Tensor:
+    image.save(path, **options)
     decoded = decode(path)
     assert decoded.shape == (3, 16, 24)
     assert decoded.dtype == torch.uint8
@@ -41,9 +41,9 @@ def test_sixteen_bits(tmp_path: Path) -> None:
 
 
 def test_palette(tmp_path: Path) -> None:
-    picture = Image.fromarray(GREY // 32, mode="P")
-    picture.putpalette([value for i in range(8) for value in (30 * i, 255 - 30 * i, 7)])
-    decoded = saved(tmp_path / "a.png", picture)
+    image = Image.fromarray(GREY // 32, mode="P")
+    image.putpalette([value for i in range(8) for value in (30 * i, 255 - 30 * i, 7)])
+    decoded = saved(tmp_path / "a.png", image)
     assert decoded[:, 0, 0].tolist() == [0, 255, 7]
     assert decoded[:, 0, -1].tolist() == [210, 45, 7]
 
@@ -57,8 +57,8 @@ def test_transparent_parts_are_white(tmp_path: Path) -> None:
 
 
 def test_cmyk(tmp_path: Path) -> None:
-    picture = Image.new("CMYK", (24, 16), (0, 255, 255, 0))
-    decoded = saved(tmp_path / "a.jpg", picture)
+    image = Image.new("CMYK", (24, 16), (0, 255, 255, 0))
+    decoded = saved(tmp_path / "a.jpg", image)
     expected = torch.from_numpy(np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")).copy()).permute(2, 0, 1)
     assert (decoded.int() - expected.int()).abs().max() <= 2
     assert decoded[0].min() > 200
@@ -94,8 +94,8 @@ def test_a_truncated_file_is_named(tmp_path: Path, suffix: str, kept: float) -> 
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_no_picture_and_no_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_text("not a picture")
+def test_no_image_and_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("not an image")
     with pytest.raises(UserError, match=r"cannot decode image .*a\.jpg \(no image, or of an unknown format\)"):
         decode(tmp_path / "a.jpg")
     with pytest.raises(UserError, match=r"cannot read image .*b\.jpg \(No such file"):

@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from hma_ft.config.schema import Corruption, DatasetConfig, PictureCaching
-from hma_ft.data.conditions import Corrupted, Relabelled
+from hma_ft.config.schema import Corruption, DatasetConfig, ImageCaching
+from hma_ft.data.datasets.base import ArrayDataset, FileDataset, ImageDataset, Subset
 from hma_ft.data.description import changed_splits
 from hma_ft.data.digests import derived_digest, pixel_digest
-from hma_ft.data.sources.base import ArraySamples, FileSamples, Samples, Subset
 from hma_ft.data.splits import Splits, load_splits
+from hma_ft.data.variants import Corrupted, Relabelled
 from hma_ft.errors import UserError
 from tests.data.layouts import LAYOUTS
-from tests.data.test_sources import configured
+from tests.data.test_datasets import configured
 
-DIGITS = DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")
+DIGITS = DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits")
 
 
-def assert_equal_digests_are_equal_pixels(*parts: Samples) -> None:
+def assert_equal_digests_are_equal_pixels(*parts: ImageDataset) -> None:
     pixels = [samples.load(index) for samples in parts for index in range(len(samples))]
     digests = [digest for samples in parts for digest in samples.content_digests()]
     assert len(digests) == len(pixels)
@@ -32,12 +32,12 @@ def assert_equal_digests_are_equal_pixels(*parts: Samples) -> None:
 def test_arrays_and_what_is_made_of_them() -> None:
     images = torch.randint(0, 256, (5, 3, 6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     labels = torch.zeros(5, dtype=torch.int64)
-    plain = ArraySamples(images, labels, ["one"])
+    plain = ArrayDataset(images, labels, ["one"])
     parts = [
         plain,
-        ArraySamples(images.contiguous(memory_format=torch.channels_last), labels, ["one"]),
-        ArraySamples(images.reshape(5, 3, 8, 6), labels, ["one"]),
-        ArraySamples(images.view(torch.int8), labels, ["one"]),
+        ArrayDataset(images.contiguous(memory_format=torch.channels_last), labels, ["one"]),
+        ArrayDataset(images.reshape(5, 3, 8, 6), labels, ["one"]),
+        ArrayDataset(images.view(torch.int8), labels, ["one"]),
         Subset(plain, torch.tensor([3, 1, 3])),
         Relabelled(plain, labels + 1),
         Corrupted(plain, Corruption.noise, 1),
@@ -52,7 +52,7 @@ def test_arrays_and_what_is_made_of_them() -> None:
 def test_files_turned_upright_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     LAYOUTS["folder"](tmp_path, monkeypatch)
     paths = sorted((tmp_path / "train").rglob("*.png"))
-    plain, upright = (FileSamples(paths, [0] * 10, ["one"], tmp_path, upright=turned) for turned in (False, True))
+    plain, upright = (FileDataset(paths, [0] * 10, ["one"], tmp_path, upright=turned) for turned in (False, True))
     assert_equal_digests_are_equal_pixels(plain)
     assert not set(plain.content_digests()) & set(upright.content_digests())
     assert plain.raw_digests() == upright.raw_digests()
@@ -73,11 +73,11 @@ def test_a_file_that_changes_after_its_digest_was_taken(tmp_path: Path, monkeypa
     assert torch.equal(test.load(1), image)
 
 
-@pytest.mark.parametrize("cache", PictureCaching)
-def test_a_cache_changes_no_digest(cache: PictureCaching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cache", ImageCaching)
+def test_a_cache_changes_no_digest(cache: ImageCaching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     LAYOUTS["folder"](tmp_path, monkeypatch)
     config = dataclasses.replace(configured("folder", tmp_path), cache_dir=str(tmp_path / "cache"))
-    plain, cached = (load_splits(dataclasses.replace(config, cache=c)) for c in (PictureCaching.none, cache))
+    plain, cached = (load_splits(dataclasses.replace(config, cache=c)) for c in (ImageCaching.none, cache))
     assert plain.description == cached.description
 
 

@@ -5,16 +5,16 @@ import time
 from pathlib import Path
 
 from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.datasets.base import DatasetBuilder, ImageDataset
+from hma_ft.data.datasets.digits import Digits
 from hma_ft.data.prepare import ensure_present
-from hma_ft.data.sources.base import Samples, Source
-from hma_ft.data.sources.digits import Digits
 from hma_ft.errors import UserError
 
 
-class Slow(Source):
+class Slow(DatasetBuilder):
     """Digits behind a fetch of half a second that notes who did it."""
 
-    def splits(self) -> dict[str, Samples]:
+    def splits(self) -> dict[str, ImageDataset]:
         if not (self.root / "done").exists():
             raise UserError(f"{self.root} is empty")
         return Digits(self.root, {}).splits()

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import Corruption, DatasetConfig
+from hma_ft.data.datasets.base import ArrayDataset
 from hma_ft.data.equal_images import equal_across_splits, in_one_line
-from hma_ft.data.sources.base import ArraySamples
 from hma_ft.data.splits import load_splits
 from tests.data.layouts import LAYOUTS
-from tests.data.test_sources import configured
+from tests.data.test_datasets import configured
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -70,8 +70,8 @@ def test_what_a_run_does_to_its_images_hides_nothing(root: Path) -> None:
 def test_images_in_memory_are_compared_by_pixels_and_shape() -> None:
     generator = torch.Generator().manual_seed(0)
 
-    def split(images: Tensor) -> ArraySamples:
-        return ArraySamples(images, torch.zeros(len(images), dtype=torch.int64), ["one"])
+    def split(images: Tensor) -> ArrayDataset:
+        return ArrayDataset(images, torch.zeros(len(images), dtype=torch.int64), ["one"])
 
     train = torch.randint(0, 256, (6, 3, 4, 9), generator=generator, dtype=torch.uint8)
     test = torch.randint(0, 256, (4, 3, 4, 9), generator=generator, dtype=torch.uint8)
@@ -95,7 +95,7 @@ def test_arrays_of_torchvision_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test", datasets.CIFAR10.train_list[0][1]]])
     found = counts(configured("cifar10", tmp_path))
     assert int(found["test_in_train"]) + int(found["test_in_val"]) == 10
-    assert counts(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits"))["test_in_train"] == 0
+    assert counts(DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits"))["test_in_train"] == 0
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_a_run_and_prepare_say_so(run_py: RunPy, tiny: list[str], root: Path, tm
 
 
 def test_real_flowers_share_images(shared: Path) -> None:
-    """Of the pictures scaled to 64 x 64; cmp agrees."""
+    """Images scaled to 64 x 64; cmp agrees."""
     found = load_splits(configured("flowers102", shared / "data")).equal_images
     assert [pair.count for pair in found] == [1, 2, 0]
     for pair in found:

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from hma_ft.config.schema import DatasetConfig
-from hma_ft.data.sources.base import Scan
+from hma_ft.data.datasets.base import Scan
 from hma_ft.data.splits import Splits, load_splits, scan_source
 from hma_ft.errors import UserError
-from tests.data.layouts import picture
+from tests.data.layouts import image
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 
 
 def configured(root: Path, **changes: float) -> DatasetConfig:
-    return DatasetConfig(name="folder", target="hma_ft.data.sources.folder.Folder", root=str(root), **changes)  # type: ignore[arg-type]
+    return DatasetConfig(name="folder", target="hma_ft.data.datasets.folder.Folder", root=str(root), **changes)  # type: ignore[arg-type]
 
 
 def fill(root: Path, *folders: str, images: int = 10) -> None:
     for seed, folder in enumerate(folders):
         for number in range(images):
-            picture(root / folder / f"{number}.png", 100 * seed + number)
+            image(root / folder / f"{number}.png", 100 * seed + number)
 
 
 def scanned(root: Path) -> Scan:
@@ -35,7 +35,7 @@ def sizes(splits: Splits) -> list[int]:
 
 def keys(splits: Splits, name: str) -> list[str]:
     samples = splits.by_name[name]
-    return [samples.key(index) for index in range(len(samples))]
+    return [samples.sample_id(index) for index in range(len(samples))]
 
 
 def test_classes_alone_get_drawn_splits(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_val_without_test_stays_val(tmp_path: Path) -> None:
 def test_what_is_left_unread_is_said(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat", "train/dog", "test/cat", "test/dog", "horse", "extra/deep")
     (tmp_path / "docs").mkdir()
-    picture(tmp_path / "train" / "stray.png", 9)
+    image(tmp_path / "train" / "stray.png", 9)
     assert scanned(tmp_path).notes == [
         f"left unread beside {tmp_path}/train: extra (10 images), horse (10 images)",
         f"left out: 1 image beside the class folders of {tmp_path}/train",

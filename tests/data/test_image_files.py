@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hma_ft.data.image_files import LeftOut, files_in, folders_in, images_below
 from hma_ft.names import printable
-from tests.data.layouts import picture
+from tests.data.layouts import image
 
 
 def names(paths: list[Path], root: Path) -> list[str]:
@@ -52,23 +52,23 @@ def test_many_suffixes_stay_one_line(tmp_path: Path) -> None:
 
 def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    picture(root / "cat" / "z" / "1.png", 1)
-    picture(tmp_path / "elsewhere" / "2.png", 2)
-    picture(tmp_path / "file.png", 3)
+    image(root / "cat" / "z" / "1.png", 1)
+    image(tmp_path / "elsewhere" / "2.png", 2)
+    image(tmp_path / "file.png", 3)
     (root / "cat" / "file.png").symlink_to(tmp_path / "file.png")
     (root / "cat" / "linked").symlink_to(tmp_path / "elsewhere")
     (root / "cat" / "a").symlink_to(root / "cat" / "z")  # another name of a folder that is read anyway
     (root / "cat" / "circle").symlink_to(root / "cat")
     (root / "cat" / "up").symlink_to(root)  # would bring the other classes
     (tmp_path / "elsewhere" / "back").symlink_to(root / "cat")
-    picture(root / "dog" / "4.png", 4)
+    image(root / "dog" / "4.png", 4)
     assert names(images_below(root / "cat", LeftOut()), root / "cat") == ["file.png", "linked/2.png", "z/1.png"]
     (tmp_path / "entry").symlink_to(root)
     assert len(images_below(tmp_path / "entry", LeftOut())) == 4
 
 
 def test_a_folder_named_like_an_image_is_a_folder(tmp_path: Path) -> None:
-    picture(tmp_path / "album.jpg" / "1.png", 1)
+    image(tmp_path / "album.jpg" / "1.png", 1)
     assert names(images_below(tmp_path, LeftOut()), tmp_path) == ["album.jpg/1.png"]
     assert names(folders_in(tmp_path, LeftOut()), tmp_path) == ["album.jpg"]
     assert files_in(tmp_path) == []

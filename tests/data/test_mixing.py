@@ -1,4 +1,4 @@
-"""Mixup and cutmix: pictures and targets are mixed by the same share."""
+"""Mixup and cutmix: images and targets are mixed by the same share."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ CLASSES = 4
 def mixed(
     step: int, *, mixup: float = 0.0, cutmix: float = 0.0, smoothing: float = 0.0, count: int = 6
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Pictures of constant grey (20 times their row), and what mixing makes of them."""
+    """Images of constant grey (20 times their row), and what mixing makes of them."""
     images = (20 * torch.arange(count)).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 32, 32).contiguous()
     labels = torch.arange(count) % CLASSES
     own = images.clone()

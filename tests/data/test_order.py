@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hma_ft.data.order import step_batch
+from hma_ft.data.batch_sampler import step_batch
 
 
 def stream(samples: int, batch: int, seed: int, steps: int) -> list[tuple[int, int]]:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from hma_ft.config.schema import DatasetConfig
+from hma_ft.data.datasets.base import ArrayDataset, DatasetBuilder, ImageDataset
 from hma_ft.data.draws import stratified
-from hma_ft.data.sources.base import ArraySamples, Samples, Source
 from hma_ft.data.splits import load_splits
 from hma_ft.errors import UserError
 
-DIGITS = DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")
+DIGITS = DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits")
 
 
 def test_every_class_keeps_its_share() -> None:
@@ -51,13 +51,13 @@ def test_the_same_in_another_process(repository: Path) -> None:
     assert done.stdout.strip() == str(load_splits(DIGITS).description)
 
 
-class Made(Source):
+class Made(DatasetBuilder):
     """Four grey images; options.labels says of which classes."""
 
-    def splits(self) -> dict[str, Samples]:
+    def splits(self) -> dict[str, ImageDataset]:
         labels = torch.tensor(self.options["labels"])
         images = torch.arange(4 * 3 * 64).view(4, 3, 8, 8).to(torch.uint8)
-        return {split: ArraySamples(images, labels, ["cat", "dog", "owl"]) for split in ("train", "test")}
+        return {split: ArrayDataset(images, labels, ["cat", "dog", "owl"]) for split in ("train", "test")}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Views of pictures, against torchvision and PIL."""
+"""Views of images, against torchvision and PIL."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from hma_ft.config.schema import AugmentConfig
 from hma_ft.data.transforms import EvalTransform, TrainTransform
 
 
-def smooth_picture(height: int = 90, width: int = 120) -> torch.Tensor:
+def smooth_image(height: int = 90, width: int = 120) -> torch.Tensor:
     rows, columns = torch.meshgrid(torch.linspace(0, 6, height), torch.linspace(0, 9, width), indexing="ij")
     channels = [128 + 100 * torch.sin(rows + k) * torch.cos(columns - k) for k in range(3)]
     return torch.stack(channels).round().to(torch.uint8)
@@ -23,9 +23,9 @@ def smooth_picture(height: int = 90, width: int = 120) -> torch.Tensor:
 
 @pytest.mark.parametrize(("crop_ratio", "interpolation"), [(0.875, "bicubic"), (1.0, "bilinear"), (0.9, "bicubic")])
 def test_evaluation_is_timms_up_to_rounding(crop_ratio: float, interpolation: str) -> None:
-    picture = smooth_picture()
-    own = EvalTransform(48, crop_ratio=crop_ratio, interpolation=interpolation)(picture)
-    pil = Image.fromarray(picture.permute(1, 2, 0).numpy())
+    image = smooth_image()
+    own = EvalTransform(48, crop_ratio=crop_ratio, interpolation=interpolation)(image)
+    pil = Image.fromarray(image.permute(1, 2, 0).numpy())
     theirs = create_transform(48, crop_pct=crop_ratio, interpolation=interpolation, mean=(0, 0, 0), std=(1, 1, 1))(pil)
     assert own.dtype == torch.uint8
     assert own.shape == (3, 48, 48)
@@ -68,7 +68,7 @@ def test_training_views_are_seeded_and_differ() -> None:
     views = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        views.append(transform(smooth_picture()))
+        views.append(transform(smooth_image()))
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])
     assert views[0].shape == (3, 32, 32)
@@ -83,24 +83,24 @@ def test_training_views_are_torchvisions_bit_for_bit(interpolation: str, side_by
     theirs = v2.Compose([v2.RandomResizedCrop(size, interpolation=filter_), v2.RandomHorizontalFlip()])
     for seed in range(30):
         noise = torch.randint(256, (40 + seed, 61, 3), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
-        picture = noise.permute(2, 0, 1) if side_by_side else noise.permute(2, 0, 1).contiguous()
+        image = noise.permute(2, 0, 1) if side_by_side else noise.permute(2, 0, 1).contiguous()
         torch.manual_seed(seed)
-        expected, state = theirs(picture), torch.random.get_rng_state()
+        expected, state = theirs(image), torch.random.get_rng_state()
         torch.manual_seed(seed)
-        assert torch.equal(own(picture), expected)
+        assert torch.equal(own(image), expected)
         assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_no_augmentation_is_a_resize() -> None:
     config = AugmentConfig(image_size=30, crop_scale=[1.0, 1.0], crop_ratio=[4 / 3, 4 / 3], flip=0.0)
-    own = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture(90, 120))
-    pil = Image.fromarray(smooth_picture(90, 120).permute(1, 2, 0).numpy()).resize((30, 30), Image.Resampling.BICUBIC)
+    own = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_image(90, 120))
+    pil = Image.fromarray(smooth_image(90, 120).permute(1, 2, 0).numpy()).resize((30, 30), Image.Resampling.BICUBIC)
     assert np.abs(own.permute(1, 2, 0).numpy().astype(int) - np.asarray(pil).astype(int)).max() <= 2
 
 
 def test_erased_parts_have_the_fill() -> None:
     config = AugmentConfig(image_size=32, random_erasing=1.0, flip=0.0)
-    view = TrainTransform(config, interpolation="bicubic", fill=(11, 22, 33))(smooth_picture())
+    view = TrainTransform(config, interpolation="bicubic", fill=(11, 22, 33))(smooth_image())
     erased = (view == torch.tensor([11, 22, 33], dtype=torch.uint8).view(3, 1, 1)).all(0)
     assert 0.015 < erased.float().mean() < 0.4
 
@@ -117,7 +117,7 @@ def test_erased_parts_have_the_fill() -> None:
     ids=lambda changes: next(iter(changes.values())) if "policy" in changes else next(iter(changes)),
 )
 def test_what_comes_in_from_outside_has_the_fill(changes: dict[str, Any]) -> None:
-    """A picture all of the fill's colour stays of one colour, whatever one operation does to it."""
+    """An image all of the fill's colour stays of one colour, whatever one operation does to it."""
     colour = torch.tensor([124, 117, 104], dtype=torch.uint8).view(3, 1, 1)
     config = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0, **changes)
     transform = TrainTransform(config, interpolation="bicubic", fill=colour.flatten().tolist())
@@ -127,7 +127,7 @@ def test_what_comes_in_from_outside_has_the_fill(changes: dict[str, Any]) -> Non
         view = transform(colour.expand(3, 32, 32).clone())
         assert torch.equal(view, view[:, :1, :1].expand_as(view)), seed
         torch.manual_seed(seed)
-        moved += not torch.equal(transform(smooth_picture(32, 32)), smooth_picture(32, 32))
+        moved += not torch.equal(transform(smooth_image(32, 32)), smooth_image(32, 32))
     assert moved > 10
 
 
@@ -137,29 +137,29 @@ def test_an_affine_map_is_torchvisions_and_the_fill_outside() -> None:
     theirs = v2.RandomAffine(20.0, (0.2, 0.2), (0.9, 1.1), interpolation=InterpolationMode.BILINEAR)
     for seed in range(10):
         results = []
-        for transform, picture in (
-            (own, smooth_picture(32, 32)),
-            (theirs, smooth_picture(32, 32)),
+        for transform, image in (
+            (own, smooth_image(32, 32)),
+            (theirs, smooth_image(32, 32)),
             (theirs, torch.full((3, 32, 32), 255, dtype=torch.uint8)),
         ):
             torch.manual_seed(seed)
-            results.append(transform(picture).int())
-        view, expected, covered = results  # 255 where the whole pixel lies in the picture, 0 where nothing of it does
+            results.append(transform(image).int())
+        view, expected, covered = results  # 255 where the whole pixel lies in the image, 0 where nothing of it does
         assert (covered == 255).float().mean() > 0.4 and (covered == 0).any()
         assert (view - expected)[covered == 255].abs().max() <= 1
         assert (view[covered == 0] == 9).all()
 
 
-@pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
-def test_policies_change_the_picture(policy: str) -> None:
+@pytest.mark.parametrize("auto_augment", ["randaugment", "trivialaugment"])
+def test_policies_change_the_image(auto_augment: str) -> None:
     plain = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], flip=0.0)
     changed = 0
     for seed in range(8):
         torch.manual_seed(seed)
-        before = TrainTransform(plain, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture())
+        before = TrainTransform(plain, interpolation="bicubic", fill=(0, 0, 0))(smooth_image())
         torch.manual_seed(seed)
-        config = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], flip=0.0, policy=policy)
-        after = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_picture())
+        config = AugmentConfig(image_size=32, crop_scale=[1.0, 1.0], flip=0.0, auto_augment=auto_augment)
+        after = TrainTransform(config, interpolation="bicubic", fill=(0, 0, 0))(smooth_image())
         assert after.dtype == torch.uint8
         changed += not torch.equal(before, after)
     assert changed >= 5

@@ -35,7 +35,7 @@ def run(world_size: int, folder: Path, case: Case) -> list[dict[str, Any]]:
 
 
 def logits(ranks: list[dict[str, Any]]) -> list[Tensor]:
-    """Of each forward pass, all ranks' rows in their order."""
+    """Logits of each forward pass, all ranks' rows in their order."""
     return [torch.cat(parts) for parts in zip(*(rank["logits"] for rank in ranks), strict=True)]
 
 

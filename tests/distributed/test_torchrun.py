@@ -35,7 +35,7 @@ def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.Popen[
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Of metrics.jsonl, once there is one."""
+    """Rows of metrics.jsonl, once there is one."""
     found = list(folder.glob("runs/digits/*/metrics.jsonl"))
     return [json.loads(line) for line in found[0].read_text().splitlines()] if found else []
 
@@ -85,7 +85,7 @@ def assert_one_record(directory: Path, alone: Path) -> None:
     assert result["processes"] == 4
     for name in ("predictions.npz", "predictions_batch.npz", "predictions_support.npz"):
         with np.load(directory / name) as many, np.load(alone / name) as one:
-            assert np.array_equal(many["ids"], np.arange(450))  # every picture of the test split once
+            assert np.array_equal(many["ids"], np.arange(450))  # every image of the test split once
             assert np.array_equal(many["ids"], one["ids"])
             np.testing.assert_allclose(many["probabilities"], one["probabilities"], atol=1e-4)
     losses = [

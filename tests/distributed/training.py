@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hma_ft.assembly import build_method
 from hma_ft.backbone.create import create_backbone
+from hma_ft.build import build_method
 from hma_ft.config.schema import (
     AugmentConfig,
     BackboneTuning,
@@ -25,13 +25,13 @@ from hma_ft.config.schema import (
     SyntheticMemoryConfig,
     TrainerConfig,
 )
-from hma_ft.data.loader import train_loader
+from hma_ft.data.loading import train_loader
 from hma_ft.data.splits import load_splits
+from hma_ft.engine.distributed import create_accelerator
 from hma_ft.engine.inputs import image_steps
-from hma_ft.engine.learner import Learner
 from hma_ft.engine.optimizer import create_optimizer
-from hma_ft.engine.processes import create_accelerator
 from hma_ft.engine.randomness import seed_torch
+from hma_ft.engine.train_step import TrainStep
 
 STEPS = 4
 BATCH = 16  # of all processes
@@ -67,7 +67,7 @@ def configuration(case: Case) -> Config:
                 synthetic=SyntheticMemoryConfig(slots=2),
             ),
         ),
-        dataset=DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits"),
+        dataset=DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits"),
         optimizer=OptimizerConfig(lr=0.05),
         augment=AugmentConfig(image_size=16, mixup_alpha=0.4 if case.mixup else 0.0),
         trainer=TrainerConfig(batch_size=BATCH, grad_accumulation=case.micro_batches, device=Device.cpu),
@@ -85,12 +85,14 @@ def train(rank: int, world_size: int, port: int, folder: Path, case: Case) -> No
     seed_torch(config.seed, "initial weights")
     backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens, peft=config.method.peft)
     method = build_method(config, backbone, CLASSES).double()
-    learner = Learner(method, create_optimizer(method, config.optimizer), accelerator, seed=config.seed, ema_decay=0.9)
-    seen = _Recorder(learner)
+    train_step = TrainStep(
+        method, create_optimizer(method, config.optimizer), accelerator, seed=config.seed, ema_decay=0.9
+    )
+    seen = _Recorder(train_step)
     for step, micro_batches in enumerate(_steps(config, rank, world_size)):
-        learner.step(micro_batches, step=step, learning_rate_factor=1.0)
+        train_step.step(micro_batches, step=step, learning_rate_factor=1.0)
     seen.values["weights"] = dict(method.state_dict())
-    seen.values["average"] = learner.average.state_dict() if learner.average is not None else {}
+    seen.values["average"] = train_step.average.state_dict() if train_step.average is not None else {}
     torch.save(seen.values, folder / f"rank-{rank}.pt")
     accelerator.end_training()
 
@@ -98,10 +100,10 @@ def train(rank: int, world_size: int, port: int, folder: Path, case: Case) -> No
 class _Recorder:
     """Logits of every forward pass, and gradients as the optimizer gets them."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, train_step: TrainStep) -> None:
         self.values: dict[str, Any] = {"logits": [], "gradients": []}
-        learner.method.head.register_forward_hook(self._logits)
-        learner.optimizer.optimizer.register_step_pre_hook(self._gradients)
+        train_step.method.head.register_forward_hook(self._logits)
+        train_step.optimizer.optimizer.register_step_pre_hook(self._gradients)
 
     def _logits(self, module: torch.nn.Module, inputs: Any, output: Tensor) -> None:
         self.values["logits"].append(output.detach().clone())
@@ -112,9 +114,9 @@ class _Recorder:
         self.values["gradients"].append([p.grad.clone() for p in parameters if p.grad is not None])
 
 
-def _enlarged(picture: Tensor) -> Tensor:
+def _enlarged(image: Tensor) -> Tensor:
     """The digits' 8 x 8 pixels as 16 x 16."""
-    return picture.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
+    return image.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
 
 
 def _steps(config: Config, rank: int, world_size: int) -> Any:
@@ -127,7 +129,7 @@ def _steps(config: Config, rank: int, world_size: int) -> Any:
         seed=config.seed,
         start_step=0,
         num_steps=STEPS,
-        workers=0,
+        num_workers=0,
         rank=rank,
         world_size=world_size,
         micro_batches=config.trainer.grad_accumulation,

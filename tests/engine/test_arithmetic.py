@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from hma_ft.assembly import Parts, assemble, feature_stores, prepare_for_device
+from hma_ft.build import RunComponents, assemble, feature_stores, prepare_for_device
 from hma_ft.config.schema import Config
 from hma_ft.engine.arithmetic import arithmetic_in_force, library_versions
 from tests.config.test_compose import composed
@@ -67,18 +67,18 @@ def config(tmp_path: Path) -> Config:
 
 def test_a_store_belongs_to_one_way_of_computing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     accelerator = Accelerator(cpu=True)
-    parts = assemble(config, accelerator)
+    components = assemble(config, accelerator)
 
     def folders(half: bool = False) -> set[Path]:
         autocast = torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext()
-        stores = feature_stores(config, accelerator, parts.method, parts.splits, autocast=autocast)
+        stores = feature_stores(config, accelerator, components.method, components.splits, autocast=autocast)
         return {store.directory for store in stores if store is not None}
 
     first = folders()
     assert len(first) == 2 and folders() == first
-    assert parts.view_store is not None and parts.view_store.directory in first
+    assert components.view_store is not None and components.view_store.directory in first
     seen = [first, folders(half=True)]
-    for change in _changes(config, parts, monkeypatch):
+    for change in _changes(config, components, monkeypatch):
         change()
         seen.append(folders())
     assert len(set.union(*seen)) == 2 * len(seen)
@@ -86,12 +86,12 @@ def test_a_store_belongs_to_one_way_of_computing(config: Config, monkeypatch: py
     assert all(key["arithmetic"]["autocast"] == "torch.bfloat16" and key["format"] == 2 for key in keys)
 
 
-def _changes(config: Config, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+def _changes(config: Config, components: RunComponents, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     config.trainer.channels_last = True
-    labels = parts.splits.description | {"train_content": "0", "test_content": "0"}
+    labels = components.splits.description | {"train_content": "0", "test_content": "0"}
     return [
-        lambda: prepare_for_device(parts.method, config.trainer),
+        lambda: prepare_for_device(components.method, config.trainer),
         lambda: monkeypatch.setattr("hma_ft.engine.arithmetic.version", lambda name: f"{name} 0"),
         lambda: monkeypatch.setattr("hma_ft.engine.feature_store.FORMAT", 3),
-        lambda: monkeypatch.setitem(parts.splits.__dict__, "description", labels),
+        lambda: monkeypatch.setitem(components.splits.__dict__, "description", labels),
     ]

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from hma_ft.engine.costs import CostClock, Costs, Spent
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.feature_store import FeatureStore
-from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.inputs import MicroBatch
 from hma_ft.engine.train_state import TrainState
 from tests.faults.real_runs import RealRun, wait_for
 
@@ -47,11 +47,11 @@ def test_costs_before_they_were_kept_apart_are_unknown() -> None:
     assert math.isnan(state.costs.features) and math.isnan(state.costs.from_nothing) and state.costs.steps == 3.0
 
 
-def micro_batch(step: int) -> StepInput:
-    return StepInput(torch.full((4, 6), float(step)), torch.zeros(4, dtype=torch.int64), torch.arange(4))
+def micro_batch(step: int) -> MicroBatch:
+    return MicroBatch(torch.full((4, 6), float(step)), torch.zeros(4, dtype=torch.int64), torch.arange(4))
 
 
-def never(step: int) -> Iterator[list[StepInput]]:
+def never(step: int) -> Iterator[list[MicroBatch]]:
     raise AssertionError(f"step {step} is computed though another process has it in hand")
 
 
@@ -116,7 +116,7 @@ def test_whichever_run_fills_the_store(order: tuple[str, str], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_without_a_store_the_same_is_measured(tmp_path: Path) -> None:
-    RealRun(tmp_path, "method=head", "trainer.feature_reuse=false").finish()
+    RealRun(tmp_path, "method=head", "trainer.cache_features=false").finish()
     times = result(tmp_path / "runs", "head")
     assert not (tmp_path / "runs/features").exists()
     # a pass of the ViT and its images against one of a linear layer

@@ -7,7 +7,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from hma_ft.engine.ema import WeightAverage, decay_of_step
+from hma_ft.engine.ema import ModelEma, decay_of_step
 
 DECAY, STEPS = 0.5, 12
 
@@ -21,7 +21,7 @@ def trained(module: nn.Module, step: int) -> None:
 def test_average_follows_its_formula_and_swaps_in_and_out() -> None:
     module = nn.Linear(3, 2)
     module.bias.requires_grad_(False)
-    average = WeightAverage(module, DECAY)
+    average = ModelEma(module, DECAY)
     expected = module.weight.detach().clone()
     decays = []
     for step in range(1, STEPS + 1):
@@ -35,7 +35,7 @@ def test_average_follows_its_formula_and_swaps_in_and_out() -> None:
         torch.testing.assert_close(module.weight.detach(), expected)
         assert torch.equal(module.bias, bias)
     assert torch.equal(module.weight, live)
-    restored = WeightAverage(module, DECAY)
+    restored = ModelEma(module, DECAY)
     restored.load_state_dict(average.state_dict())
     with restored.swapped_in():
         torch.testing.assert_close(module.weight.detach(), expected)
@@ -44,7 +44,7 @@ def test_average_follows_its_formula_and_swaps_in_and_out() -> None:
 def test_average_is_timms_at_the_decay_of_each_step() -> None:
     """timm's own warm-up follows another curve; given the decay, the averages are the same."""
     module = nn.Linear(3, 2)
-    average, theirs = WeightAverage(module, DECAY), ModelEmaV3(module)
+    average, theirs = ModelEma(module, DECAY), ModelEmaV3(module)
     for step in range(1, STEPS + 1):
         trained(module, step)
         average.update(step)
@@ -58,7 +58,7 @@ def test_the_start_is_forgotten_within_a_short_run() -> None:
     """Without warm-up a weight of the start would make up 0.999^1000 = 37 % of the average."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.ones_(module.weight)
-    average = WeightAverage(copy.deepcopy(module), 0.999)
+    average = ModelEma(copy.deepcopy(module), 0.999)
     with torch.no_grad():
         average.live["weight"].zero_()
     for step in range(1, 1001):

@@ -16,7 +16,7 @@ __all__ = ["build"]  # a fixture
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return load_splits(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits"))
+    return load_splits(DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits"))
 
 
 def evaluator(method: Method, splits: Splits, batch_size: int = 64) -> Evaluator:
@@ -26,7 +26,7 @@ def evaluator(method: Method, splits: Splits, batch_size: int = 64) -> Evaluator
         {"train": splits.train, "val": splits.val, "test": splits.test},
         EvalTransform(16, crop_ratio=1.0, interpolation="bicubic"),
         batch_size=batch_size,
-        workers=0,
+        num_workers=0,
         seed=0,
     )
 
@@ -74,7 +74,7 @@ def test_frozen_features_are_computed_once(build: object, splits: Splits) -> Non
     one.predict("val", "alone")
     count = len(calls)
     one.predict("val", "alone")
-    assert count == 5  # 269 pictures in batches of 64
+    assert count == 5  # 269 images in batches of 64
     assert len(calls) == count
 
 

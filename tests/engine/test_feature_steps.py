@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hma_ft.engine.costs import CostClock
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.feature_store import FeatureStore
-from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.inputs import MicroBatch
 from hma_ft.methods.base import Method
 
 LOADING, TRAINING = 0.05, 1.0  # seconds a step
@@ -25,10 +25,10 @@ class Doubled(nn.Module):
         return 2.0 * images.flatten(1)
 
 
-def image_steps(first: int) -> Iterator[Sequence[StepInput]]:
+def image_steps(first: int) -> Iterator[Sequence[MicroBatch]]:
     for step in range(first, 3):
         time.sleep(LOADING)
-        yield [StepInput(torch.full((2, 1, 2, 2), float(step)), torch.tensor([0, 1]), torch.tensor([0, 1]))]
+        yield [MicroBatch(torch.full((2, 1, 2, 2), float(step)), torch.tensor([0, 1]), torch.tensor([0, 1]))]
 
 
 def test_the_seconds_of_a_step_are_those_of_its_features(tmp_path: Path) -> None:

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from hma_ft.engine.feature_store import FeatureStore, StoredStep
-from hma_ft.engine.inputs import StepInput
+from hma_ft.engine.inputs import MicroBatch
 from hma_ft.methods.base import LabelledFeatures
 
 LIMIT = 1_000_000
 
 
-def micro_batch(seed: int) -> StepInput:
+def micro_batch(seed: int) -> MicroBatch:
     torch.manual_seed(seed)
-    return StepInput(torch.randn(4, 6), torch.rand(4, 3), torch.randint(9, (4, 2)))
+    return MicroBatch(torch.randn(4, 6), torch.rand(4, 3), torch.randint(9, (4, 2)))
 
 
-def assert_equal(stored: StoredStep | None, expected: list[StepInput]) -> None:
+def assert_equal(stored: StoredStep | None, expected: list[MicroBatch]) -> None:
     assert stored is not None and len(stored.micro_batches) == len(expected)
     for own, other in zip(stored.micro_batches, expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))

@@ -45,11 +45,11 @@ def test_rates_and_decay_are_timms(decay: float | None) -> None:
         assert own[name] == (pytest.approx(rate), weight_decay), name
 
 
-@pytest.mark.parametrize("null_slot", [False, True])
-def test_embeddings_of_the_memory_do_not_decay(null_slot: bool) -> None:
+@pytest.mark.parametrize("null_key", [False, True])
+def test_embeddings_of_the_memory_do_not_decay(null_key: bool) -> None:
     """The groups are those that timm makes of the head when it is told its embeddings."""
     backbone = create_backbone(ModelConfig(NAME, pretrained=False), image_size=224, tokens=TokensConfig())
-    hma = HMA(backbone, 10, MethodConfig(hma=HMAConfig(null_slot=null_slot)), False)
+    hma = HMA(backbone, 10, MethodConfig(hma=HMAConfig(null_key=null_key)), False)
     own = rates(
         create_optimizer(hma, OptimizerConfig(name="adamw", lr=0.1, weight_decay=0.05)),
         {id(p): n for n, p in hma.named_parameters()},

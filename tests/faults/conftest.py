@@ -16,7 +16,7 @@ METHOD = "method=full"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RealRun:
     """A run that nobody touched."""
     run = RealRun(tmp_path_factory.mktemp("finished"), METHOD)
-    run.finish("trainer.workers=0")
+    run.finish("trainer.num_workers=0")
     return run
 
 
@@ -24,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RealRun:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> RealRun:
     """The same run, stopped by SIGTERM after its first evaluation; it has two checkpoints."""
     run = RealRun(tmp_path_factory.mktemp("stopped"), METHOD)
-    process = run.start("trainer.workers=0")
+    process = run.start("trainer.num_workers=0")
     assert wait_for(lambda: run.rows and run.rows[-1]["step"] >= 8, process)
     process.send_signal(signal.SIGTERM)
     process.communicate()

@@ -14,8 +14,8 @@ import torch
 
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.engine.checkpoint import load_newest
-from hma_ft.tracking.mlflow_content import points, read_content, result_points
-from hma_ft.tracking.mlflow_store import connect, tracking_uri
+from hma_ft.mlflow_sync.content import points, read_content, result_points
+from hma_ft.mlflow_sync.store import connect, tracking_uri
 from tests import processes
 
 MAX_STEPS, EVAL_EVERY = 24, 6

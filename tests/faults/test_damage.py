@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hma_ft.data.order import step_batch
-from hma_ft.tracking.metric_log import read_rows
+from hma_ft.data.batch_sampler import step_batch
+from hma_ft.rundir.metric_log import read_rows
 from tests.faults.real_runs import RealRun, assert_once_in_mlflow, assert_same_outcome, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -43,7 +43,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_two_are_an_error(
 ) -> None:
     older, newest = half_way.checkpoints
     os.truncate(newest, newest.stat().st_size // 2)
-    output = half_way.finish("trainer.workers=0")
+    output = half_way.finish("trainer.num_workers=0")
     assert f"{newest.name} is damaged" in output
     assert_same_outcome(half_way, finished)
 
@@ -66,7 +66,7 @@ def test_a_file_that_may_not_grow_stops_the_run_with_its_last_checkpoint(half_wa
     assert "the same command again to continue" in output
     assert {name: files(half_way)[name] for name in before} == before
     assert half_way.status["state"] == "failed"
-    half_way.finish("trainer.workers=0")
+    half_way.finish("trainer.num_workers=0")
     assert_same_outcome(half_way, finished)
 
 
@@ -104,13 +104,13 @@ def test_a_full_disk_stops_the_run_with_its_last_checkpoint(
 
     (small_disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    run.finish("trainer.workers=0")
+    run.finish("trainer.num_workers=0")
     assert_same_outcome(run, finished)
 
 
 def test_one_process_a_run_and_a_dead_one_is_followed(half_way: RealRun, finished: RealRun) -> None:
     begin = len(half_way.rows)
-    first = half_way.start("trainer.workers=2")
+    first = half_way.start("trainer.num_workers=2")
     assert wait_for(lambda: len(half_way.rows) > begin, first)
     first.send_signal(signal.SIGSTOP)  # else it may be finished before the second one has begun
     output = refused(half_way)
@@ -119,7 +119,7 @@ def test_one_process_a_run_and_a_dead_one_is_followed(half_way: RealRun, finishe
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert half_way.status["state"] == "running"  # so it was; nobody could write anything else
-    half_way.finish("trainer.workers=2")
+    half_way.finish("trainer.num_workers=2")
     assert_same_outcome(half_way, finished)
     # killed, as it were, between its own end and MLflow's
     assert "This run is finished" in half_way.finish("tracking.mlflow=true")
@@ -127,8 +127,8 @@ def test_one_process_a_run_and_a_dead_one_is_followed(half_way: RealRun, finishe
 
 
 def test_a_loss_that_is_not_finite_names_its_step_and_images(tmp_path: Path) -> None:
-    run = RealRun(tmp_path, "method=head", "optimizer.lr=1e38", "trainer.feature_reuse=false")
-    output = refused(run, "trainer.workers=0")
+    run = RealRun(tmp_path, "method=head", "optimizer.lr=1e38", "trainer.cache_features=false")
+    output = refused(run, "trainer.num_workers=0")
     steps = [row["step"] for row in read_rows(run.directory / "metrics.jsonl")]
     step = max(steps) + 1
     assert f"error: the loss of step {step} is " in output

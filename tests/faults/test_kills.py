@@ -50,13 +50,13 @@ def kill_and_continue(run: RealRun, seed: int) -> Counter[str]:
         for leftover in run.folder.glob("runs/digits/*/checkpoints/.*.tmp"):
             leftover.unlink()  # else it would be taken for the next one's
         reached = moment(run, phase)
-        process = run.start(f"trainer.workers={chance.choice([0, 0, 1, 2])}")
+        process = run.start(f"trainer.num_workers={chance.choice([0, 0, 1, 2])}")
         if wait_for(reached, process):
             time.sleep(chance.uniform(0, 0.003 if phase == "checkpoint" else 0.3))
             process.send_signal(signal.SIGKILL)
         process.communicate()
         killed[phase] += process.returncode == -signal.SIGKILL
-    run.finish("trainer.workers=1")
+    run.finish("trainer.num_workers=1")
     return killed
 
 
@@ -71,7 +71,9 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path, capsys: pyte
     with ThreadPoolExecutor(2) as pool:
         counts = [pool.submit(kill_and_continue, cut[method], seed) for seed, method in enumerate(METHODS)]
         # without the store of features, which changes nothing
-        outputs = [pool.submit(whole[m].finish, "trainer.feature_reuse=false", "trainer.workers=0") for m in METHODS]
+        outputs = [
+            pool.submit(whole[m].finish, "trainer.cache_features=false", "trainer.num_workers=0") for m in METHODS
+        ]
         killed = sum((count.result() for count in counts), Counter[str]())
         for output in outputs:
             output.result()

@@ -18,7 +18,7 @@ def stop(run: RealRun, signum: signal.Signals, *, in_evaluation: bool) -> None:
         at_evaluation = "train/loss" in last and last["step"] % EVAL_EVERY == 0
         return last["step"] > begin and (at_evaluation or not in_evaluation)
 
-    process = run.start("trainer.workers=1")
+    process = run.start("trainer.num_workers=1")
     assert wait_for(reached, process), process.communicate()[0]
     process.send_signal(signum)
     output = process.communicate(timeout=60)[0]

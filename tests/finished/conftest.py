@@ -20,7 +20,7 @@ CLASSES = ("apple", "pear", "plum")
 PER_SPLIT = {"train": 8, "val": 4, "test": 5}
 SETTINGS = [
     *("model=vit_micro", "model.options.depth=2", "dataset=folder", "augment=digits", "optimizer=adamw"),
-    *("optimizer.lr=0.002", "tracking=off", "trainer.device=cpu", "trainer.workers=0", "trainer.batch_size=8"),
+    *("optimizer.lr=0.002", "tracking=off", "trainer.device=cpu", "trainer.num_workers=0", "trainer.batch_size=8"),
     *("trainer.max_steps=4", "trainer.eval_every=2", "scheduler.warmup_steps=0"),
     *("method.hma.real.size=12", "method.hma.synthetic.slots=2", "method.hma.support_size=9"),
 ]

@@ -34,7 +34,7 @@ def test_a_half_precision_run_and_its_evaluation(run_py: RunPy, tmp_path: Path, 
     assert LOADED in done.stdout
     (run,) = (tmp_path / "runs" / "folder").iterdir()
     result = json.loads((run / "result.json").read_text())
-    done = run_py("task=evaluate", f"run={run}", "trainer.device=cpu", "trainer.workers=0", "dataset.root=data")
+    done = run_py("task=evaluate", f"run={run}", "trainer.device=cpu", "trainer.num_workers=0", "dataset.root=data")
     assert done.returncode == 0, done.stdout + done.stderr
     assert LOADED not in done.stdout + done.stderr and "differs" not in done.stdout
     (row,) = [line for line in done.stdout.splitlines() if " test/nll " in line]
@@ -57,7 +57,7 @@ def test_other_libraries_are_heard_from_warnings_on() -> None:
 
 def test_the_tools_look_in_the_precision_of_the_run(finished: Train) -> None:
     run = finished("method=hma", "trainer.precision=bf16", "trainer.channels_last=true")
-    options = OpenOptions(device=Device.cpu, workers=0, dataset_root=str(run.root))
+    options = OpenOptions(device=Device.cpu, num_workers=0, dataset_root=str(run.root))
     trained = Trained(run.directory, options)
     examples = choose(trained, None, 2)
     with trained.method.inference("alone"):

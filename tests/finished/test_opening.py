@@ -23,7 +23,7 @@ BF16 = ("method=hma", "trainer.precision=bf16", "trainer.channels_last=true")
 
 def repeated(run: Path, *overrides: str) -> int:
     """The exit code of `task=evaluate` with these overrides."""
-    overrides = (f"run={run}", "trainer.device=cpu", "trainer.workers=0", *overrides)
+    overrides = (f"run={run}", "trainer.device=cpu", "trainer.num_workers=0", *overrides)
     config = composed("task=evaluate", *overrides)
     if "dataset.root" not in given_keys(overrides):
         config.dataset.root = "data"  # the default; `composed` names another one
@@ -112,7 +112,7 @@ def test_settings_of_the_command_that_do_not_count_are_named(
 def test_runs_of_different_precision_in_one_process(finished: Train) -> None:
     """Accelerate knows one precision a process; each run keeps its own."""
     runs = [finished(*BF16), finished("method=full")]
-    opened = [FinishedRun(run.directory, OpenOptions(device=Device.cpu, workers=0)) for run in (*runs, runs[0])]
+    opened = [FinishedRun(run.directory, OpenOptions(device=Device.cpu, num_workers=0)) for run in (*runs, runs[0])]
     assert [run.predictor.precision for run in opened] == [Precision.bf16, Precision.fp32, Precision.bf16]
     images = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     first, single, again = (run.predictor.features_of(images) for run in opened)
@@ -128,7 +128,7 @@ def test_half_precision_of_a_gpu_is_computed_on_a_cpu_too(finished: Train, tmp_p
     run = finished("method=full").copy(tmp_path)
     path = run.directory / "config.yaml"
     path.write_text(path.read_text().replace("precision: fp32", "precision: fp16"))
-    opened = FinishedRun(run.directory, OpenOptions(device=Device.cpu, workers=0))
+    opened = FinishedRun(run.directory, OpenOptions(device=Device.cpu, num_workers=0))
     images = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     features = opened.predictor.features_of(images)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
@@ -161,7 +161,7 @@ def test_features_of_an_evaluation_are_those_of_the_run(tmp_path: Path, pretrain
     assert list((tmp_path / "runs" / "features").glob("*/split-test.safetensors"))
     found, expected = (
         Finished(
-            train(composed(*settings, "optimizer.lr=0.01", f"trainer.feature_reuse={store}", "fresh=true")), root
+            train(composed(*settings, "optimizer.lr=0.01", f"trainer.cache_features={store}", "fresh=true")), root
         ).probabilities
         for store in ("true", "false")
     )

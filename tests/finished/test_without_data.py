@@ -18,7 +18,7 @@ from hma_ft.errors import UserError
 from hma_ft.export.own_layout import load_own_layout
 from hma_ft.finished_run import FinishedRun
 from hma_ft.open_options import OpenOptions
-from hma_ft.serving.mlflow_model import PictureClassifier, _load_pyfunc
+from hma_ft.serving.mlflow_model import ImageClassifier, _load_pyfunc
 from hma_ft.tasks.export import export
 from hma_ft.tasks.predict import predict
 from tests.finished.conftest import CLASSES, Finished, Train
@@ -30,12 +30,12 @@ METHODS = [
     ("method=head_knn",),
     ("method=head_knn", "trainer.precision=bf16"),
 ]
-CPU = OpenOptions(device=Device.cpu, workers=0)
+CPU = OpenOptions(device=Device.cpu, num_workers=0)
 
 
 def command(run: Finished, task: Task, **values: str) -> Config:
     config = Config(task=task, run=str(run.directory), **values)
-    config.trainer.device, config.trainer.workers = Device.cpu, 0
+    config.trainer.device, config.trainer.num_workers = Device.cpu, 0
     return config
 
 
@@ -85,12 +85,12 @@ def test_an_export_is_whole(
         found = method(images).logits.softmax(1).numpy()  # in fp32, whatever the run computed in
     np.testing.assert_allclose(found, run.probabilities, atol=1e-5 if overrides == METHODS[3] else 2e-2)
     served = _load_pyfunc(str(folder))
-    assert isinstance(served, PictureClassifier)
+    assert isinstance(served, ImageClassifier)
     with np.load(run.directory / "predictions.npz") as recorded:
         assert_served(served, sorted((run.root / "test").rglob("*.png")), recorded["probabilities"])
 
 
-def assert_served(served: PictureClassifier, paths: list[Path], expected: np.ndarray) -> None:
+def assert_served(served: ImageClassifier, paths: list[Path], expected: np.ndarray) -> None:
     """A served model answers in the precision of the run."""
     import base64
 
@@ -150,7 +150,7 @@ def test_an_older_run_reads_its_training_images_again(
     old = as_an_earlier_version_left_it(run, tmp_path, bank=False)
     with pytest.raises(UserError, match=r"needs its data set folder.*dataset.root=DIR"):
         predicted(old, tmp_path, run.root / "test")
-    moved = FinishedRun(old.directory, OpenOptions(device=Device.cpu, workers=0, dataset_root=str(run.root)))
+    moved = FinishedRun(old.directory, OpenOptions(device=Device.cpu, num_workers=0, dataset_root=str(run.root)))
     moved.prepare_inference("support")
     assert "its support set of inference support is computed from the training images" in capsys.readouterr().err
     saved = FinishedRun(run.directory, CPU).method.state_dict()

@@ -62,7 +62,7 @@ def test_logits_follow_from_the_weights(name: str, context: str, held: bool) -> 
     ids = batch(2)[2] if held else None  # images with rows of their own in the memory
     with torch.no_grad():
         if held:
-            with head.memories_held():
+            with head.cached_projections():
                 maps, logits = head.attention(features, ids), head(features, ids)
         else:
             maps, logits = head.attention(features, ids), head(features, ids)
@@ -88,7 +88,7 @@ def test_columns_are_named_in_order() -> None:
             columns = maps[block].columns
             assert {source: maps[block].of(source).shape[-1] for source in columns} == counts
             assert list(columns) == list(counts)
-    with_null = trained("null_slot", "alone").attention(batch(4)[0])
+    with_null = trained("null_key", "alone").attention(batch(4)[0])
     assert list(with_null["context"].columns) == ["self", "synthetic", "null"]
     assert with_null["context"].weights.shape[-1] == C * S + 2
 

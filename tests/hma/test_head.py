@@ -58,8 +58,8 @@ def dense_logits(
     def read(row: Tensor, own: set[int]) -> Tensor:
         if head.real_attention is None:
             return row
-        visible = [torch.cat([f, e]) for f, e, row_ids in queued if not (own & row_ids)]
-        return attend(head.real_attention, row, [row, *visible])
+        mask = [torch.cat([f, e]) for f, e, row_ids in queued if not (own & row_ids)]
+        return attend(head.real_attention, row, [row, *mask])
 
     rows = [torch.cat([feature, unknown]) for feature in features]
     own_ids = [set() if ids is None else {int(i)} for i in (range(len(rows)) if ids is None else ids)]
@@ -95,8 +95,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "top_k": {"top_k": 2},
     "top_k_renormalised": {"top_k": 2, "renormalise_top_k": True},
-    "null_slot": {"null_slot": True},
-    "temperature": {"temperature": 3.0},
+    "null_key": {"null_key": True},
+    "temperature": {"score_scale": 3.0},
     "logits_from_feature": {"logits_from": LogitsFrom.feature},
     "logits_from_label": {"logits_from": LogitsFrom.label},
     "no_slots": {"slots": 0},
@@ -116,7 +116,7 @@ def test_inference_agrees_with_the_dense_formula(name: str, context: str) -> Non
     features, _, _ = batch(4)
     expected = dense_logits(head, features, None, queued_rows(head, written), context)
     torch.testing.assert_close(head(features), expected, **EXACT)
-    with torch.no_grad(), head.memories_held():
+    with torch.no_grad(), head.cached_projections():
         torch.testing.assert_close(head(features), expected, **EXACT)
 
 
@@ -157,7 +157,7 @@ def test_alone_does_not_depend_on_batch_mates() -> None:
 
 
 def test_without_any_memory_it_is_the_linear_head() -> None:
-    head = build({"size": 0}, slots=0, datapoints=False)
+    head = build({"size": 0}, slots=0, batch_attention=False)
     torch.manual_seed(0)
     linear = nn.Linear(D, C).double()
     features, _, _ = batch(1)
@@ -168,12 +168,16 @@ def test_without_any_memory_it_is_the_linear_head() -> None:
 SWITCHES = list(itertools.product([0, R], [0, S], [False, True], list(LogitsFrom), list(TrainContext)))
 
 
-@pytest.mark.parametrize(("size", "slots", "datapoints", "logits_from", "train_context"), SWITCHES)
+@pytest.mark.parametrize(("size", "slots", "batch_attention", "logits_from", "train_context"), SWITCHES)
 def test_every_combination_of_switches_trains(
-    size: int, slots: int, datapoints: bool, logits_from: LogitsFrom, train_context: TrainContext
+    size: int, slots: int, batch_attention: bool, logits_from: LogitsFrom, train_context: TrainContext
 ) -> None:
     head = build(
-        {"size": size}, slots=slots, datapoints=datapoints, logits_from=logits_from, train_context=train_context
+        {"size": size},
+        slots=slots,
+        batch_attention=batch_attention,
+        logits_from=logits_from,
+        train_context=train_context,
     )
     features, labels, ids = batch(1)
     for _ in range(2):
@@ -208,17 +212,17 @@ def test_stored_ids_follow_the_label_table_and_stored_vectors_do_not() -> None:
         head = build({"size": R, "store": store}).eval()
         head.write(*batch(1))
         features, _, _ = batch(2)
-        before = head.read_real(head.labels.attach(features, None), None)
+        before = head.read_real(head.labels.append_label_embedding(features, None), None)
         with torch.no_grad():
             head.labels.embedding.weight[:C] += torch.randn(C, L, dtype=torch.float64)
-        after = head.read_real(head.labels.attach(features, None), None)
+        after = head.read_real(head.labels.append_label_embedding(features, None), None)
         assert bool((before - after).abs().max() > 1e-6) == follows
 
 
 def test_unfilled_rows_are_read_only_on_request() -> None:
     features, _, _ = batch(1)
     masked, noisy = build().eval(), build({"size": R, "mask_unfilled": False}).eval()
-    rows = masked.labels.attach(features, None)
+    rows = masked.labels.append_label_embedding(features, None)
     alone = torch.stack([attend(masked.real_attention, row, [row]) for row in rows])
     torch.testing.assert_close(masked.read_real(rows, None), alone, **EXACT)
     assert (noisy.read_real(rows, None) - alone).abs().max() > 1e-4
@@ -239,7 +243,7 @@ def test_soft_labels_are_weighted_embeddings() -> None:
 def test_keys_that_start_as_queries_read_what_is_alike(alike: bool) -> None:
     """Before any training a row's nearest memory is its own copy; with independent projections it is any."""
     torch.manual_seed(0)
-    attention = MemoryAttention(64, temperature=10.0, keys_start_as_queries=alike).eval()
+    attention = MemoryAttention(64, score_scale=10.0, tie_query_key_init=alike).eval()
     rows = torch.randn(40, 64)
     weights = attention.weights(rows, attention.project(rows.flip(0))).shared
     assert weights is not None
@@ -247,6 +251,6 @@ def test_keys_that_start_as_queries_read_what_is_alike(alike: bool) -> None:
     share = (nearest == torch.arange(40).flip(0)).float().mean().item()
     assert share == 1.0 if alike else share < 0.2
     torch.manual_seed(0)
-    other = MemoryAttention(64, keys_start_as_queries=not alike)
+    other = MemoryAttention(64, tie_query_key_init=not alike)
     for name, value in attention.state_dict().items():  # nothing else is drawn anew
         assert torch.equal(value, other.state_dict()[name]) == (not name.startswith("key.")), name

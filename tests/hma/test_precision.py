@@ -5,16 +5,16 @@ import torch
 from torch.nn import functional
 
 from hma_ft.hma.attention import MemoryAttention
-from hma_ft.hma.labels import LabelTable
-from hma_ft.hma.memory_rows import MemoryRows
-from hma_ft.hma.real_memory import RealMemory
+from hma_ft.memory.label_embedding import LabelEmbedding
+from hma_ft.memory.memory_rows import MemoryRows
+from hma_ft.memory.ring_buffer import RealMemory
 
 C, L, D, ROWS = 5, 8, 24, 300
 
 
-def table() -> LabelTable:
+def table() -> LabelEmbedding:
     torch.manual_seed(0)
-    return LabelTable(C, L)
+    return LabelEmbedding(C, L)
 
 
 @pytest.mark.parametrize("top_k", [None, 20])

@@ -23,7 +23,7 @@ def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
 ) -> None:
     settings = [*tiny, "method=head", "trainer.max_steps=10"]
     sweep = ["-m", *settings, "sweep.name=mixed"]
-    command = [*sweep, "optimizer.lr=0.01,1e38", "hydra.launcher.jobs=2"]
+    command = [*sweep, "optimizer.lr=0.01,1e38", "hydra.launcher.n_jobs=2"]
     first = run_py(*command)
     assert first.returncode == 1, first.stderr
     assert "1 of 2 trials did not finish" in first.stderr
@@ -67,7 +67,7 @@ def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tin
 
 
 def test_fail_fast_ends_the_others_with_their_checkpoints(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    settings = [*tiny, "method=head", "trainer.max_steps=5000", "sweep.name=fast", "hydra.launcher.jobs=2"]
+    settings = [*tiny, "method=head", "trainer.max_steps=5000", "sweep.name=fast", "hydra.launcher.n_jobs=2"]
     done = run_py("-m", *settings, "optimizer.lr=0.01,1e38,0.02", "sweep.fail_fast=true")
     assert done.returncode == 1, done.stdout
     assert "3 of 3 trials did not finish" in done.stderr

@@ -26,8 +26,8 @@ def test_a_sweep_is_the_set_of_its_trials() -> None:
 
 
 def test_two_jobs_with_one_configuration_are_one_trial() -> None:
-    jobs = [job("seed=0", "trainer.workers=1"), job("seed=0", "trainer.workers=2")]
-    jobs[1][1].trainer.workers = 2  # changes no result
+    jobs = [job("seed=0", "trainer.num_workers=1"), job("seed=0", "trainer.num_workers=2")]
+    jobs[1][1].trainer.num_workers = 2  # changes no result
     plan = make_plan(jobs)
     assert len(plan.sweep.trials) == 1
     assert plan.keys == [plan.sweep.trials[0].key] * 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hma_ft.tracking.mlflow_content import points, read_content, result_points
-from hma_ft.tracking.mlflow_store import connect
+from hma_ft.mlflow_sync.content import points, read_content, result_points
+from hma_ft.mlflow_sync.store import connect
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ WRITERS = 8
 def test_eight_trials_write_one_database_at_once(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     settings = [*(s for s in tiny if s != "tracking=off"), "method=head", "trainer.log_every=1", "trainer.eval_every=5"]
     seeds = f"seed={','.join(map(str, range(WRITERS)))}"
-    command = ["-m", *settings, "trainer.max_steps=20", seeds, "sweep.name=eight", f"hydra.launcher.jobs={WRITERS}"]
+    command = ["-m", *settings, "trainer.max_steps=20", seeds, "sweep.name=eight", f"hydra.launcher.n_jobs={WRITERS}"]
     done = run_py(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     logs = [path.read_text() for path in tmp_path.glob("runs/sweeps/eight-*/trials/*/output.log")]

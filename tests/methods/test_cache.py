@@ -13,10 +13,10 @@ from tests.methods.test_closed_form import some
 from tests.methods.test_knn import clusters
 
 
-def started(build: Build, *overrides: str, train: LabelledFeatures, taught: Tensor | None = None) -> Cache:
+def started(build: Build, *overrides: str, train: LabelledFeatures, seen_in_training: Tensor | None = None) -> Cache:
     method = build("cache", *overrides)
     assert isinstance(method, Cache)
-    method.start(some(train, method.starting_indices(train.labels, taught)))
+    method.start(some(train, method.memory_init_indices(train.labels, seen_in_training)))
     return method
 
 
@@ -31,7 +31,7 @@ def dense(method: Cache, keys: Tensor, labels: Tensor, features: Tensor, alpha: 
 def test_it_is_the_published_formula(build: Build) -> None:
     train, test = clusters(200, 1), clusters(50, 3)
     method = started(build, "method.options.alpha=[2]", "method.options.beta=[5.5]", train=train).eval()
-    chosen = method.starting_indices(train.labels)
+    chosen = method.memory_init_indices(train.labels)
     assert train.labels[chosen].bincount().tolist() == [16] * CLASSES
     keys = functional.normalize(train.features[chosen], dim=1)
     torch.testing.assert_close(method.head.keys.detach(), keys)
@@ -99,26 +99,26 @@ def test_alpha_and_beta_are_chosen_on_val(build: Build) -> None:
 
 def test_classes_that_come_later_have_keys_that_no_step_moved(build: Build) -> None:
     train, test = clusters(300, 1), clusters(100, 3)
-    taught = (train.labels < 8).nonzero().flatten()
-    method = started(build, train=train, taught=taught)
+    seen_in_training = (train.labels < 8).nonzero().flatten()
+    method = started(build, train=train, seen_in_training=seen_in_training)
     assert method.head.labels.unique().tolist() == [-1, *range(8)]
-    needed = method.reference_indices("alone", train.labels)
+    needed = method.support_indices("alone", train.labels)
     assert needed is not None and train.labels[needed].bincount().tolist() == [0] * 8 + [16, 16]
     before = method.eval().classify(test.features, None).detach()
-    method.set_reference(some(train, needed))
+    method.set_support(some(train, needed))
     read = method.classify(test.features, None).detach() - before
     assert read[:, :8].abs().max() == 0 and (read[:, 8:] > 0).all()
     trained = method.train().classify(test.features, None)
     torch.testing.assert_close(trained, before)  # and steps don't read them
-    assert started(build, train=train).reference_indices("alone", train.labels) is None
+    assert started(build, train=train).support_indices("alone", train.labels) is None
 
 
 def test_all_of_it_is_saved(build: Build) -> None:
     train, test = clusters(300, 1), clusters(40, 3).features
-    method = started(build, train=train, taught=(train.labels < 8).nonzero().flatten()).eval()
-    needed = method.reference_indices("alone", train.labels)
+    method = started(build, train=train, seen_in_training=(train.labels < 8).nonzero().flatten()).eval()
+    needed = method.support_indices("alone", train.labels)
     assert needed is not None
-    method.set_reference(some(train, needed))
+    method.set_support(some(train, needed))
     method.calibrate(clusters(100, 2))
     again = build("cache").eval()
     again.load_state_dict(method.state_dict())

@@ -313,6 +313,6 @@ def test_an_option_that_can_not_work_is_named(name: str, override: str, message:
 
 def test_it_has_nothing_that_a_step_trains(build: Build) -> None:
     method = build("ridge")
-    assert not method.learns_by_steps
+    assert not method.requires_training
     backbone = sum(parameter.numel() for parameter in method.backbone.parameters())
     assert method.parameter_counts() == (0, backbone + CLASSES * 97)

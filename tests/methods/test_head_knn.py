@@ -1,4 +1,4 @@
-"""A linear head with the vote of neighbours: the mixture, written out, and a class that came later."""
+"""A linear head with the vote of neighbours: the mixture, written out, and a class added after training."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_it_mixes_the_head_with_scikit_learns_neighbours(weight: float, build: B
     options = ["method.options.k=7", "method.options.temperature=0.5", f"method.options.weight={weight}"]
     method = build("head_knn", *options).eval()
     train, test = clusters(200, 1), clusters(90, 2)
-    method.set_reference(train)
+    method.set_support(train)
     theirs = KNeighborsClassifier(
         7, weights=lambda d: torch.exp(-torch.as_tensor(d) / 0.5).numpy(), metric="cosine", algorithm="brute"
     ).fit(train.features.numpy(), train.labels)
@@ -33,7 +33,7 @@ def test_mixed_precision_lowers_the_head_alone(weight: float, build: Build) -> N
     """The vote is that of the dense formula, and the softmax that of the head's bfloat16 logits, in full."""
     method = build("head_knn", f"method.options.weight={weight}").eval()
     train, test = clusters(400, 1, common=5.0), clusters(300, 2, common=5.0)
-    method.set_reference(train)
+    method.set_support(train)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), method.inference("alone"):
         own = method.classify(test.features, None)
         logits = method.head(test.features)
@@ -45,21 +45,21 @@ def test_mixed_precision_lowers_the_head_alone(weight: float, build: Build) -> N
 def test_training_is_that_of_a_linear_head(build: Build) -> None:
     method, linear = build("head_knn").train(), build("head").train()
     linear.head.load_state_dict(method.head.state_dict())
-    method.set_reference(clusters(50, 1))
+    method.set_support(clusters(50, 1))
     features = clusters(9, 2).features
     assert torch.equal(method.classify(features, None), linear.classify(features, None))
     assert method.parameter_counts() == linear.parameter_counts()
     assert method.linear_classifier() is None  # plain timm would lose the neighbours
 
 
-def test_it_names_a_class_once_its_pictures_are_in_the_bank(build: Build) -> None:
+def test_it_names_a_class_once_its_images_are_in_the_bank(build: Build) -> None:
     method = build("head_knn").eval()
     everything, test = clusters(600, 1), clusters(300, 2)
     new = CLASSES - 1
     with torch.no_grad():
         method.head.bias[new] = -100.0  # as if training had never seen it
     known = everything.labels != new
-    method.set_reference(LabelledFeatures(*(values[known] for values in everything)))
+    method.set_support(LabelledFeatures(*(values[known] for values in everything)))
     is_new = test.labels == new
 
     def named() -> float:
@@ -101,7 +101,7 @@ def test_ranks_vote_as_published(build: Build) -> None:
     hits = {k: (dense_rank_vote(val.features, train, k).argmax(1) == val.labels).sum() for k, _ in many.choices}
     assert hits[int(many.k)] == max(hits.values())
     method = build("head_knn", "method.options.voting=rank", "method.options.k=7").eval()
-    method.set_reference(train)
+    method.set_support(train)
     head = method.head(test.features).softmax(1).double()
     with torch.no_grad(), method.inference("alone"):
         own = method.classify(test.features, None).softmax(1).double()
@@ -113,7 +113,7 @@ def test_k_temperature_and_weight_are_chosen_on_val(mix: str, build: Build) -> N
     """Against a table of every choice, each written out."""
     method = build("head_knn_tuned", f"method.options.mix={mix}", "method.options.k=[20,1,5]").eval()
     train, val = clusters(200, 1), clusters(150, 2)
-    method.set_reference(train)
+    method.set_support(train)
     with torch.no_grad():
         method.head.weight += 0.05 * torch.stack([train.features[train.labels == c].mean(0) for c in range(CLASSES)])
     log_head = method.head(val.features).double().log_softmax(1).detach()
@@ -160,7 +160,7 @@ def test_a_class_that_the_run_did_not_know_is_named(build: Build) -> None:
         features.features[::3] += 3 * torch.ones(96)
         features.labels[::3] = CLASSES
     known = many.labels < CLASSES
-    method.set_reference(LabelledFeatures(*(values[known] for values in many)))
+    method.set_support(LabelledFeatures(*(values[known] for values in many)))
     assert method.takes_new_classes and not build("head_knn", "method.options.mix=logits").takes_new_classes
     method.add_classes(1)
     method.add_to_memories(LabelledFeatures(*(values[~known] for values in many)), "alone")

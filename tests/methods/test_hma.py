@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hma_ft.methods.base import LabelledFeatures, Method, Observation
+from hma_ft.methods.base import LabelledFeatures, Method, MicroBatchOutput
 from hma_ft.methods.hma import HMA
 from tests.methods.conftest import CLASSES, Build
 
 SWITCHES = [
     "method.hma.real.size=0",
     "method.hma.synthetic.slots=0",
-    "method.hma.datapoints=false",
+    "method.hma.batch_attention=false",
     "method.hma.train_context=alone",
     "method.hma.real.update=false",
     "method.hma.real.start=train",
@@ -23,9 +23,9 @@ SWITCHES = [
     "method.hma.logits_from=feature",
     "method.hma.logits_from=label",
     "method.hma.top_k=3",
-    "method.hma.null_slot=true",
-    "method.hma.temperature=4",
-    "method.hma.keys_start_as_queries=true",
+    "method.hma.null_key=true",
+    "method.hma.score_scale=4",
+    "method.hma.tie_query_key_init=true",
     "method.hma.heads=1",
 ]
 
@@ -39,7 +39,7 @@ def train(method: Method, images: Tensor, steps: int = 2, soft: bool = False) ->
         method.train()
         output = method(images, ids)
         method.loss(output, targets).backward()
-        method.observe([Observation(images, output, targets, ids)])
+        method.after_backward([MicroBatchOutput(images, output, targets, ids)])
         optimizer.step()
         optimizer.zero_grad()
 
@@ -58,8 +58,8 @@ def test_every_switch_works_alone_in_every_inference_mode(name: str, switch: str
     train(method, images)
     method.eval()
     for mode in method.inference_modes():
-        if method.reference_indices(mode, reference().labels) is not None:
-            method.set_reference(reference())
+        if method.support_indices(mode, reference().labels) is not None:
+            method.set_support(reference())
         with torch.no_grad(), method.inference(mode):
             logits = method(images).logits
         assert logits.shape == (6, CLASSES)
@@ -72,7 +72,7 @@ def test_batch_mates_change_nothing(name: str, mode: str, build: Build, images: 
     method = build(name).double()
     train(method, images)
     method.eval()
-    method.set_reference(reference())
+    method.set_support(reference())
     others = torch.randint(256, (40, 3, 16, 16), dtype=torch.uint8)
     with torch.no_grad(), method.inference(mode):
         alone = method(images[:1]).logits[0]
@@ -85,7 +85,7 @@ def test_batch_mates_change_nothing(name: str, mode: str, build: Build, images: 
 
 @pytest.mark.parametrize("name", ["hma", "hma_head"])
 def test_without_any_memory_it_is_the_linear_head(name: str, build: Build, images: Tensor) -> None:
-    off = ["method.hma.real.size=0", "method.hma.synthetic.slots=0", "method.hma.datapoints=false"]
+    off = ["method.hma.real.size=0", "method.hma.synthetic.slots=0", "method.hma.batch_attention=false"]
     method = build(name, *off)
     linear = build("full" if name == "hma" else "head")
     assert method.parameter_counts() == linear.parameter_counts()
@@ -156,37 +156,37 @@ def test_soft_labels_reach_the_memory(build: Build, images: Tensor) -> None:
 def test_the_support_set_is_balanced_and_fixed(build: Build) -> None:
     method = build("hma_head", "method.hma.support_size=24")
     labels = torch.randint(CLASSES, (300,), generator=torch.Generator().manual_seed(0))
-    chosen = method.reference_indices("support", labels)
+    chosen = method.support_indices("support", labels)
     assert chosen is not None
     counts = labels[chosen].bincount(minlength=CLASSES)
     assert sorted(counts.tolist()) == [2] * 6 + [3] * 4
     torch.manual_seed(9)
-    assert torch.equal(chosen, method.reference_indices("support", labels))
-    assert method.reference_indices("alone", labels) is None
+    assert torch.equal(chosen, method.support_indices("support", labels))
+    assert method.support_indices("alone", labels) is None
 
 
 @pytest.mark.parametrize("update", [True, False])
-def test_the_memory_can_start_with_training_pictures(update: bool, build: Build, images: Tensor) -> None:
+def test_the_memory_can_start_with_training_images(update: bool, build: Build, images: Tensor) -> None:
     settings = ("size=8", "start=train", f"update={str(update).lower()}")
     method = hma(build("hma_head", *(f"method.hma.real.{setting}" for setting in settings)))
-    labels = torch.tensor([0] * 14 + [1, 1, 1, 2, 2, 2])  # more pictures than rows
-    chosen = method.starting_indices(labels)
+    labels = torch.tensor([0] * 14 + [1, 1, 1, 2, 2, 2])  # more images than rows
+    chosen = method.memory_init_indices(labels)
     assert chosen is not None
     assert sorted(labels[chosen].bincount().tolist()) == [2, 3, 3]
     everything = reference()
-    method.start(LabelledFeatures(everything.features[chosen], labels[chosen], chosen))
+    method.init_memory(LabelledFeatures(everything.features[chosen], labels[chosen], chosen))
     memory = method.head.real_memory
     assert memory is not None and bool(memory.filled.all())
     torch.testing.assert_close(memory.features, everything.features[chosen])
-    train(method, images, steps=1)  # pictures 0 to 5 with labels 0 to 5
+    train(method, images, steps=1)  # images 0 to 5 with labels 0 to 5
     expected = [*range(6), *chosen[6:].tolist()] if update else chosen.tolist()
     assert memory.ids[:, 0].tolist() == expected
 
 
-def test_fewer_training_pictures_than_rows_leave_rows_unfilled(build: Build) -> None:
+def test_fewer_training_images_than_rows_leave_rows_unfilled(build: Build) -> None:
     method = hma(build("hma_head", "method.hma.real.size=30", "method.hma.real.start=train"))
-    chosen = method.starting_indices(reference().labels)
+    chosen = method.memory_init_indices(reference().labels)
     assert chosen is not None and chosen.tolist() == list(range(20))
-    method.start(reference())
+    method.init_memory(reference())
     assert method.head.real_memory is not None and int(method.head.real_memory.filled.sum()) == 20
-    assert build("hma_head").starting_indices(reference().labels) is None
+    assert build("hma_head").memory_init_indices(reference().labels) is None

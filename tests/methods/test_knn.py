@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hma_ft.errors import UserError
-from hma_ft.hma.bank import FeatureBank
+from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods import neighbours
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.neighbours import knn_probabilities, l2_normalize
@@ -176,7 +176,7 @@ def test_an_option_out_of_range_is_named(option: str, build: Build) -> None:
 
 def test_it_has_nothing_to_train(build: Build) -> None:
     method = build("knn")
-    assert not method.learns_by_steps
+    assert not method.requires_training
     assert method.parameter_counts()[0] == 0
 
 

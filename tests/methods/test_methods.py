@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hma_ft.config.schema import OptimizerConfig
 from hma_ft.engine.optimizer import create_optimizer
-from hma_ft.methods.base import Method, Observation
+from hma_ft.methods.base import Method, MicroBatchOutput
 from tests.methods.conftest import CLASSES, Build
 from tests.methods.test_knn import clusters
 
@@ -39,7 +39,7 @@ def one_step(method: Method, images: Tensor) -> None:
     method.train()
     output = method(images, ids)
     method.loss(output, labels).backward()
-    method.observe([Observation(images, output, labels, ids)])
+    method.after_backward([MicroBatchOutput(images, output, labels, ids)])
 
 
 def test_there_are_methods_of_both_kinds() -> None:
@@ -52,8 +52,8 @@ def test_it_is_the_file_that_names_it(name: str, build: Build, images: Tensor) -
     method = build(name).eval()
     module, _, class_name = FILES[name]["target"].rpartition(".")
     assert (type(method).__module__, type(method).__name__) == (module, class_name)
-    assert method.learns_by_steps == (name in TRAINED)
-    if not method.learns_by_steps:
+    assert method.requires_training == (name in TRAINED)
+    if not method.requires_training:
         method.fit(clusters(40, 1), clusters(20, 2))
     output = method(images)
     assert output.logits.shape == (6, CLASSES) and torch.isfinite(output.logits).all()

@@ -8,9 +8,9 @@ from torch import Tensor
 from hma_ft.config.schema import Config, Reads
 from hma_ft.engine.optimizer import create_optimizer
 from hma_ft.methods.base import Method
-from hma_ft.methods.dry_build import model_problems
+from hma_ft.methods.validate import model_problems
 from tests.config.test_compose import CHOICES, composed
-from tests.engine.test_learner import accelerator, learned
+from tests.engine.test_train_step import accelerator, learned
 from tests.methods.conftest import Build
 from tests.methods.test_knn import clusters
 
@@ -21,14 +21,14 @@ OTHER_HMA = [
     "method.hma.label_width=32",
     "method.hma.real.size=7",
     "method.hma.dropout=0.5",
-    "method.hma.datapoints=false",
+    "method.hma.batch_attention=false",
 ]
 
 
 def state_of(method: Method, accelerator: Accelerator) -> dict[str, Tensor]:
     """All of it after some steps, or after its fit."""
     torch.manual_seed(1)
-    if method.learns_by_steps:
+    if method.requires_training:
         learned(method, accelerator)
     else:
         method.eval().fit(clusters(40, 1), clusters(20, 2))
@@ -43,7 +43,7 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_settings_of_the_memory(name: str, build: Build, accelerator: Accelerator) -> None:
-    """Of HMA, and of its control, whose size follows it, they are read; of the others they change nothing."""
+    """HMA, and its control, whose size follows it, read them; they change nothing of the others."""
     reads = Reads.hma in composed(f"method={name}").method.reads
     plain, other = build(name), build(name, *OTHER_HMA)
     if reads:
@@ -58,7 +58,7 @@ def test_settings_of_the_memory(name: str, build: Build, accelerator: Accelerato
         (["real.size=0"], ["real.momentum=0.5", "real.start=train", "real.update=false", "real.store=vectors"]),
         (["real.size=0"], ["real.mask_unfilled=false"]),
         (["synthetic.slots=0"], ["synthetic.init=zeros"]),
-        (["datapoints=false"], ["train_context=alone", "support_size=7"]),
+        (["batch_attention=false"], ["train_context=alone", "support_size=7"]),
         ([], ["renormalise_top_k=true"]),
     ],
     ids=str,

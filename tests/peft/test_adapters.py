@@ -37,14 +37,14 @@ def branches(block: Any, inputs: Tensor, rest: dict[str, Any]) -> Callable[[int,
     return branch
 
 
-def last_block(backbone: Backbone, pictures: Tensor) -> tuple[Any, Tensor, dict[str, Any], Tensor]:
+def last_block(backbone: Backbone, images: Tensor) -> tuple[Any, Tensor, dict[str, Any], Tensor]:
     """The last block with its inputs and output in a forward pass."""
     seen: list[Any] = []
     block = backbone.vit.blocks[-1]
     hook = block.register_forward_hook(
         lambda module, inputs, kwargs, output: seen.extend([inputs[0], kwargs, output]), with_kwargs=True
     )
-    backbone(pictures)
+    backbone(images)
     hook.remove()
     inputs, kwargs, output = seen
     return block, inputs, {key: value for key, value in kwargs.items() if key == "rope"}, output

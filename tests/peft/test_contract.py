@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import OptimizerConfig
 from hma_ft.engine.optimizer import parameter_groups
-from hma_ft.engine.state import trained_state
+from hma_ft.engine.state import trainable_state_dict
 from hma_ft.errors import UserError
 from hma_ft.methods.linear import Linear
 from tests.peft.conftest import (
@@ -46,8 +46,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", NAMES)
 def test_the_start_is_the_bare_model_bit_for_bit_where_promised(name: str, make: Make, images: Images) -> None:
     backbone = make(name).float()  # as it is built
-    pictures = images(backbone).float()
-    unchanged = torch.equal(backbone(pictures), features_of(bare(backbone).float(), pictures))
+    images = images(backbone).float()
+    unchanged = torch.equal(backbone(images), features_of(bare(backbone).float(), images))
     assert unchanged == (name not in CHANGED_AT_START)
 
 
@@ -73,11 +73,11 @@ def test_every_kind_of_vit_reads_what_trains_or_is_refused_in_one_line(
         assert "\n" not in str(refused.value)
         return
     backbone = make(name, model)
-    pictures = images(backbone)
+    images = images(backbone)
     if name not in CHANGED_AT_START:  # to rounding: some models add biases of the fused layer apart
-        torch.testing.assert_close(backbone(pictures), features_of(bare(backbone), pictures), rtol=0, atol=1e-6)
+        torch.testing.assert_close(backbone(images), features_of(bare(backbone), images), rtol=0, atol=1e-6)
     disturb(backbone)
-    backbone(pictures).square().sum().backward()
+    backbone(images).square().sum().backward()
     unread = [key for key, value in trainable(backbone).items() if value.grad is None]
     assert not unread
     flat = [key for key, value in trainable(backbone).items() if value.grad.abs().max() < 1e-13]
@@ -108,15 +108,15 @@ def test_merged_is_unmerged(name: str, model: str, make: Make, images: Images) -
         assert backbone.peft.merge is None  # keys have no bias that could take up a shift
         return
     disturb(backbone)
-    pictures = images(backbone)
-    expected = backbone(pictures)
+    images = images(backbone)
+    expected = backbone(images)
     twin = copy.deepcopy(backbone)
     twin.merge()
     assert twin.vit.state_dict().keys() == bare(backbone).state_dict().keys()
-    torch.testing.assert_close(features_of(bare(twin), pictures), expected, rtol=0, atol=1e-10)
-    torch.testing.assert_close(twin(pictures), expected, rtol=0, atol=1e-10)
-    assert torch.equal(backbone(pictures), expected)  # the copy's weights were merged, not the original's
-    assert not torch.allclose(features_of(bare(backbone), pictures), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(features_of(bare(twin), images), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(twin(images), expected, rtol=0, atol=1e-10)
+    assert torch.equal(backbone(images), expected)  # the copy's weights were merged, not the original's
+    assert not torch.allclose(features_of(bare(backbone), images), expected, rtol=0, atol=1e-3)
 
 
 def test_the_others_have_nothing_to_merge(make: Make) -> None:
@@ -126,12 +126,12 @@ def test_the_others_have_nothing_to_merge(make: Make) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_reads_its_own(name: str, make: Make, images: Images) -> None:
     backbone = make(name)
-    pictures = images(backbone)
-    before = backbone(pictures)
+    images = images(backbone)
+    before = backbone(images)
     twin = copy.deepcopy(backbone)
     disturb(twin)
-    assert torch.equal(backbone(pictures), before)
-    assert not torch.allclose(twin(pictures), before)
+    assert torch.equal(backbone(images), before)
+    assert not torch.allclose(twin(images), before)
     twin.train()
     assert not any(module.training for module in backbone.modules())
 
@@ -140,13 +140,13 @@ def test_a_copy_reads_its_own(name: str, make: Make, images: Images) -> None:
 def test_only_what_was_added_is_in_train_mode(name: str, make: Make, images: Images) -> None:
     backbone = make(name, VIT, "model.drop_path_rate=0.5", "method.peft.drop_path=0.5")
     disturb(backbone)
-    pictures = images(backbone)
-    assert torch.equal(backbone(pictures), backbone(pictures))
+    images = images(backbone)
+    assert torch.equal(backbone(images), backbone(images))
     backbone.train()
     assert not backbone.vit.training and not backbone.vit.blocks[0].attn.training
     inside = {id(part) for module in (*backbone.tokens.modules, *backbone.peft.modules) for part in module.modules()}
     assert inside and {id(module) for module in backbone.modules() if module.training} == inside
-    assert not torch.equal(backbone(pictures), backbone(pictures))  # drop path of the frozen backbone
+    assert not torch.equal(backbone(images), backbone(images))  # drop path of the frozen backbone
     backbone.eval()
     assert not any(module.training for module in backbone.modules())
 
@@ -181,10 +181,10 @@ def test_bf16_and_channels_last_are_near_double_precision(name: str, make: Make,
     disturb(backbone)
     expected = backbone(images(backbone))
     single = copy.deepcopy(backbone).float().to(memory_format=torch.channels_last)
-    pictures = images(backbone).float().contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(single(pictures).double(), expected, rtol=0, atol=1e-4)
+    images = images(backbone).float().contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(single(images).double(), expected, rtol=0, atol=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
-        half = single(pictures)
+        half = single(images)
         half.float().square().sum().backward()
     assert (half.double() - expected).abs().max() < 0.1 * expected.abs().max()
     assert all(value.grad.isfinite().all() for value in trainable(single).values())
@@ -195,7 +195,7 @@ def test_saved_is_what_trains_and_the_head(name: str, make: Make) -> None:
     backbone = make(name)
     method = Linear(backbone, 5, method_config(name), False)
     expected = {f"backbone.vit.{key}" for key in trainable(backbone)} | {"head.weight", "head.bias"}
-    assert set(trained_state(method)) == expected
+    assert set(trainable_state_dict(method)) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -217,13 +217,13 @@ def test_what_decays_is_matrices_and_rates_fall_with_the_layer(name: str, make: 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_goes_with_memory_tokens_and_class_token(name: str, make: Make, images: Images) -> None:
     backbone = make(name, VIT, "method.tokens.type=standard", "method.tokens.number=3", "method.class_token=true")
-    pictures = images(backbone)
+    images = images(backbone)
     lengths: list[int] = []
     for block in backbone.vit.blocks:
         block.norm1.register_forward_hook(lambda module, inputs, output: lengths.append(output.shape[1]))
     backbone.vit.norm.register_forward_hook(lambda module, inputs, output: lengths.append(output.shape[1]))
     disturb(backbone)
-    backbone(pictures).square().sum().backward()
+    backbone(images).square().sum().backward()
     prompts = 10 if name.startswith("vpt") else 0
     assert lengths == [5 + 3 + prompts, 5 + 3 + prompts, 5]
     assert {"cls_token", "blocks.0.added_mem", "blocks.1.added_mem"} <= set(trainable(backbone))

@@ -18,7 +18,7 @@ SETTINGS = [
     *("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "dataset.train_per_class=20"),
     *(
         "trainer.device=cpu",
-        "trainer.workers=0",
+        "trainer.num_workers=0",
         "trainer.batch_size=16",
         "trainer.max_steps=9",
         "trainer.eval_every=3",

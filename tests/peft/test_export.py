@@ -45,62 +45,62 @@ def build() -> Build:
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     """uint8 [6, 3, 16, 16]."""
     return torch.randint(256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def logits(method: Method, pictures: Tensor) -> Tensor:
+def logits(method: Method, images: Tensor) -> Tensor:
     with torch.no_grad():
-        return method(pictures).logits
+        return method(images).logits
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN | MERGED))
-def test_plain_timm_loads_the_merged_weights(name: str, build: Build, pictures: Tensor, tmp_path: Path) -> None:
+def test_plain_timm_loads_the_merged_weights(name: str, build: Build, images: Tensor, tmp_path: Path) -> None:
     method, config = build("method=head", f"method/peft={name}")
-    expected = logits(method, pictures)
+    expected = logits(method, images)
     assert fits_timm(method, config.model)
     method.backbone.merge()
     transform = EvalTransform(16, crop_ratio=1.0, interpolation="bicubic")
     write_timm_layout(tmp_path, method, model=config.model, transform=transform, class_names=CLASSES)
-    assert timm_difference(tmp_path, method, pictures) < 1e-6
+    assert timm_difference(tmp_path, method, images) < 1e-6
     vit = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     with torch.no_grad():
-        plain = vit((pictures / 255 - 0.5) / 0.5)
+        plain = vit((images / 255 - 0.5) / 0.5)
     torch.testing.assert_close(plain, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - PLAIN - MERGED))
 def test_the_rest_is_not_plain_timm_and_loads_in_our_layout(
-    name: str, build: Build, pictures: Tensor, tmp_path: Path
+    name: str, build: Build, images: Tensor, tmp_path: Path
 ) -> None:
     method, config = build("method=head", f"method/peft={name}")
     assert not fits_timm(method, config.model)
-    assert_same_in_our_layout(method, config, pictures, tmp_path)
+    assert_same_in_our_layout(method, config, images, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["hma_lora", "hma_vpt", "hma_adapter"])
-def test_hma_over_adapted_features_in_our_layout(name: str, build: Build, pictures: Tensor, tmp_path: Path) -> None:
+def test_hma_over_adapted_features_in_our_layout(name: str, build: Build, images: Tensor, tmp_path: Path) -> None:
     method, config = build(f"method={name}")
     assert not fits_timm(method, config.model) and not fits_peft(method)
-    assert_same_in_our_layout(method, config, pictures, tmp_path)
+    assert_same_in_our_layout(method, config, images, tmp_path)
 
 
-def assert_same_in_our_layout(method: Method, config: Config, pictures: Tensor, folder: Path) -> None:
+def assert_same_in_our_layout(method: Method, config: Config, images: Tensor, folder: Path) -> None:
     transform = EvalTransform(16, crop_ratio=1.0, interpolation="bicubic")
     write_own_layout(folder, method, config=config, transform=transform, class_names=CLASSES)
     loaded = load_own_layout(folder)
-    assert torch.equal(logits(loaded.method, pictures), logits(method, pictures))
+    assert torch.equal(logits(loaded.method, images), logits(method, images))
 
 
 @pytest.mark.parametrize("targets", ["[qkv]", "[q,v]", "[q,k,v]"])
 @pytest.mark.parametrize("name", ["lora", "dora"])
 def test_peft_loads_the_adapter_folder_onto_the_timm_model(
-    name: str, targets: str, build: Build, pictures: Tensor, tmp_path: Path
+    name: str, targets: str, build: Build, images: Tensor, tmp_path: Path
 ) -> None:
     method, config = build(f"method={name}", f"method.peft.options.targets={targets}", "method.peft.options.alpha=3")
     assert fits_peft(method)
-    written = write_peft_adapter(tmp_path, method, model=config.model, images=pictures)
+    written = write_peft_adapter(tmp_path, method, model=config.model, images=images)
     assert written.difference is not None and written.difference < 1e-5
     assert {path.name for path in tmp_path.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
 
@@ -109,8 +109,8 @@ def test_peft_loads_the_adapter_folder_onto_the_timm_model(
     pretrained = {key: value for key, value in method.backbone.vit.state_dict().items() if key in known}
     vit.load_state_dict(pretrained, strict=False)
     with torch.no_grad():
-        loaded = PeftModel.from_pretrained(vit, str(tmp_path)).eval()((pictures / 255 - 0.5) / 0.5)
-    torch.testing.assert_close(loaded, logits(method, pictures), rtol=0, atol=1e-5)
+        loaded = PeftModel.from_pretrained(vit, str(tmp_path)).eval()((images / 255 - 0.5) / 0.5)
+    torch.testing.assert_close(loaded, logits(method, images), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_what_peft_cannot_hold_is_not_written_for_it(overrides: list[str], build
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lora", "vpt_deep", "adapter", "adaptformer", "adapter_plus", "ssf"])
-def test_onnx_graphs(name: str, build: Build, pictures: Tensor, tmp_path: Path) -> None:
+def test_onnx_graphs(name: str, build: Build, images: Tensor, tmp_path: Path) -> None:
     method, _ = build(f"method={name}")
-    expected = logits(method, pictures).numpy()
+    expected = logits(method, images).numpy()
     merged = copy.deepcopy(method)
     merged.backbone.merge()
-    write_onnx(tmp_path / "model.onnx", merged, "alone", images=pictures, facts={})
-    assert onnx_difference(tmp_path / "model.onnx", merged, "alone", pictures) < 1e-5
+    write_onnx(tmp_path / "model.onnx", merged, "alone", images=images, facts={})
+    assert onnx_difference(tmp_path / "model.onnx", merged, "alone", images) < 1e-5
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"images": pictures.numpy()})[0], expected, atol=1e-5)
+    np.testing.assert_allclose(session.run(None, {"images": images.numpy()})[0], expected, atol=1e-5)

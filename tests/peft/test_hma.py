@@ -10,8 +10,8 @@ from torch import Tensor
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.schema import BackboneTuning, Config, OptimizerConfig, PeftConfig
 from hma_ft.engine.optimizer import create_optimizer
-from hma_ft.engine.state import digest_of_frozen, load_trained_state, trained_state
-from hma_ft.methods.base import Observation
+from hma_ft.engine.state import digest_of_frozen, load_trainable_state_dict, trainable_state_dict
+from hma_ft.methods.base import MicroBatchOutput
 from hma_ft.methods.create import create_method
 from hma_ft.methods.hma import HMA
 from hma_ft.peft.adapted import Adapted
@@ -50,7 +50,7 @@ def train(method: HMA, rate: float = 0.01, after: Callable[[int], None] | None =
         method.train()
         output = method(images, ids)
         method.loss(output, labels).backward()
-        method.observe([Observation(images, output, labels, ids)])
+        method.after_backward([MicroBatchOutput(images, output, labels, ids)])
         optimizer.step()
         optimizer.zero_grad()
         if after is not None:
@@ -86,15 +86,15 @@ def test_only_what_trains_is_copied_and_rows_are_the_copys(name: str) -> None:
         rows = (torch.arange(BATCH) + BATCH * step) % memory.size
         torch.testing.assert_close(memory.features[rows], encoder(batch(step)[0]), rtol=0, atol=1e-6)
 
-    observe = method.observe
+    after_backward = method.after_backward
 
-    def observed(step: list[Observation]) -> None:
-        observe(step)
+    def observed(step: list[MicroBatchOutput]) -> None:
+        after_backward(step)
         for key in names:
             expected[key] = 0.7 * expected[key] + 0.3 * live[key].detach()
             torch.testing.assert_close(copied[key], expected[key], rtol=0, atol=1e-6)
 
-    method.observe = observed  # type: ignore[method-assign]
+    method.after_backward = observed  # type: ignore[method-assign]
     train(method, after=follow)
     assert all(not torch.equal(copied[key], start[key]) for key in names)
     assert all(not torch.allclose(copied[key], live[key], atol=1e-5) for key in names)
@@ -106,7 +106,7 @@ def test_rows_are_written_in_evaluation_mode() -> None:
     images, labels, ids = batch(0)
     method.train()
     output = method(images, ids)
-    method.observe([Observation(images, output, labels, ids)])
+    method.after_backward([MicroBatchOutput(images, output, labels, ids)])
     expected = method.eval().features(images)
     memory = method.head.real_memory
     assert memory is not None
@@ -118,7 +118,7 @@ def test_checkpoints_hold_the_copy_and_no_frozen_weight() -> None:
     config = composed("method=hma_lora", *SMALL)
     method = hma(config)
     train(method)
-    state = trained_state(method)
+    state = trainable_state_dict(method)
     inside = {name for name in state if ".vit." in name}
     assert inside == {
         f"{encoder}.vit.blocks.{block}.attn.qkv.lora.{matrix}"
@@ -126,9 +126,9 @@ def test_checkpoints_hold_the_copy_and_no_frozen_weight() -> None:
         for block in range(4)
         for matrix in ("a", "b")
     }
-    assert not any(name.startswith("momentum_encoder") for name in trained_state(method, inference_only=True))
+    assert not any(name.startswith("momentum_encoder") for name in trainable_state_dict(method, inference_only=True))
     again = hma(config)
-    load_trained_state(again, {name: value.clone() for name, value in state.items()}, digest_of_frozen(method))
+    load_trainable_state_dict(again, {name: value.clone() for name, value in state.items()}, digest_of_frozen(method))
     for name, value in method.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
 

@@ -53,10 +53,10 @@ def test_output_and_gradients_are_those_of_peft(name: str, targets: str, make: M
     backbone = make(name, "vit_tiny_patch16_224", *options)
     disturb(backbone)
     theirs = oracle(backbone, dora=name == "dora")
-    pictures = images(backbone)
-    own, other = backbone(pictures), features_of(theirs.base_model.model, pictures)
+    images = images(backbone)
+    own, other = backbone(images), features_of(theirs.base_model.model, images)
     torch.testing.assert_close(own, other, rtol=0, atol=1e-10)
-    assert not torch.allclose(own, features_of(bare(backbone), pictures), atol=1e-3)
+    assert not torch.allclose(own, features_of(bare(backbone), images), atol=1e-3)
 
     for features in (own, other):
         features.square().sum().backward()
@@ -91,10 +91,10 @@ def test_layers_of_their_own_for_queries_keys_and_values(name: str, targets: str
     wanted = [f"{part}_proj" for part in targets.strip("[]").split(",")]
     assert list(low_rank_layers(backbone.vit)) == [f"blocks.{i}.attn.{part}" for i in (0, 1) for part in wanted]
     disturb(backbone)
-    pictures = images(backbone)
-    expected = backbone(pictures)
+    images = images(backbone)
+    expected = backbone(images)
     backbone.merge()
-    torch.testing.assert_close(features_of(bare(backbone), pictures), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(features_of(bare(backbone), images), expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("model", ["beit_base_patch16_224", "eva02_tiny_patch14_224"])
@@ -111,8 +111,8 @@ def test_a_fused_layer_that_timm_reads_without_calling_it_is_adapted_all_the_sam
             lora = block.attn.qkv.lora
             for index, start in ((0, 0), (1, 96)):
                 plain.attn.qkv.weight[start : start + 48] += lora.scale * lora.b[index] @ lora.a[index]
-    pictures = images(backbone)
-    torch.testing.assert_close(backbone(pictures), features_of(vit, pictures), rtol=0, atol=1e-10)
+    images = images(backbone)
+    torch.testing.assert_close(backbone(images), features_of(vit, images), rtol=0, atol=1e-10)
 
 
 def test_dropout_acts_on_the_input_of_a(make: Make) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hma_ft.config import check
-from hma_ft.methods.dry_build import model_problems
+from hma_ft.methods.validate import model_problems
 from tests.config.test_command_line import RunPy, errors
 from tests.config.test_compose import composed
 

@@ -20,8 +20,8 @@ def test_prompts_are_memory_tokens(prompts: str, tokens: str, make: Make, images
     one, other = make(prompts), make(tokens, "vit_tiny_patch16_224", "method.tokens.number=10")
     state = {name.replace("prompts", "added_mem"): value for name, value in one.state_dict().items()}
     other.load_state_dict(state)
-    pictures = images(one)
-    torch.testing.assert_close(one(pictures), other(pictures), rtol=0, atol=1e-12)
+    images = images(one)
+    torch.testing.assert_close(one(images), other(images), rtol=0, atol=1e-12)
 
 
 def test_initial_values(make: Make) -> None:
@@ -42,9 +42,9 @@ def test_dropout_is_an_images_own_and_stops_in_evaluation(name: str, make: Make,
     backbone = make(name, "vit_tiny_patch16_224", f"{OPTIONS}.dropout=0.5")
     seen: list[Tensor] = []
     backbone.vit.blocks[0].norm1.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0][:, 5:]))
-    pictures = images(backbone)
-    backbone.train()(pictures)
-    backbone.eval()(pictures)
+    images = images(backbone)
+    backbone.train()(images)
+    backbone.eval()(images)
     prompts = backbone.vit.blocks[0].prompts.expand(3, -1, -1)
     trained, evaluated = seen
     dropped = trained == 0
@@ -54,11 +54,11 @@ def test_dropout_is_an_images_own_and_stops_in_evaluation(name: str, make: Make,
     assert torch.equal(evaluated, prompts)
 
 
-def rotary_features(backbone: Backbone, pictures: Tensor, tokens: list[Tensor | None]) -> Tensor:
+def rotary_features(backbone: Backbone, images: Tensor, tokens: list[Tensor | None]) -> Tensor:
     """timm's Eva written out: tokens [n, D] of a block stand behind the prefix, unrotated; None: those before go on."""
     vit: Any = bare(backbone)
-    prefix, size, heads = vit.num_prefix_tokens, len(pictures), vit.blocks[0].attn.num_heads
-    x, rope = vit._pos_embed(vit.patch_embed(pictures))
+    prefix, size, heads = vit.num_prefix_tokens, len(images), vit.blocks[0].attn.num_heads
+    x, rope = vit._pos_embed(vit.patch_embed(images))
     x = vit.norm_pre(x)
     held = 0
     for block, own in zip(vit.blocks, tokens, strict=True):
@@ -92,13 +92,13 @@ def rotary_features(backbone: Backbone, pictures: Tensor, tokens: list[Tensor | 
 def test_rotary_positions_leave_them_alone(name: str, model: str, make: Make, images: Images) -> None:
     backbone = make(name, model)
     disturb(backbone, std=0.5)
-    pictures = images(backbone)
+    images = images(backbone)
     parameter = "prompts" if name.startswith("vpt") else "added_mem"
     tokens = [getattr(block, parameter, None) for block in backbone.vit.blocks]
     assert (tokens[1] is None) == (name in ("vpt_shallow", "tokens_prop"))
-    expected = rotary_features(backbone, pictures, [None if one is None else one[0] for one in tokens])
-    torch.testing.assert_close(backbone(pictures), expected, rtol=0, atol=1e-10)
-    assert not torch.allclose(expected, features_of(bare(backbone), pictures), atol=1e-3)
+    expected = rotary_features(backbone, images, [None if one is None else one[0] for one in tokens])
+    torch.testing.assert_close(backbone(images), expected, rtol=0, atol=1e-10)
+    assert not torch.allclose(expected, features_of(bare(backbone), images), atol=1e-3)
 
 
 @pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "eva02_tiny_patch14_224"])
@@ -109,13 +109,13 @@ def test_both_kinds_leave_what_they_did_not_bring(
 ) -> None:
     """With as many of one kind as of the other, and with other numbers, the model's own tokens come out again."""
     backbone = make(prompts, model, f"method.tokens.type={tokens}", "method.tokens.number=3", f"{OPTIONS}.number=2")
-    pictures = images(backbone)
+    images = images(backbone)
     own: list[Tensor] = []
     for block in backbone.vit.blocks:  # blocks that do nothing
         block.forward = lambda x, **_: x
     backbone.vit.norm.register_forward_hook(lambda module, inputs, output: own.append(inputs[0]))
     backbone.vit.fc_norm.register_forward_hook(lambda module, inputs, output: own.append(inputs[0]))
-    backbone(pictures)
+    backbone(images)
     plain: Any = bare(backbone)
-    embedded = plain._pos_embed(plain.patch_embed(pictures))
+    embedded = plain._pos_embed(plain.patch_embed(images))
     assert torch.equal(own[0], embedded[0] if isinstance(embedded, tuple) else embedded)

@@ -27,9 +27,9 @@ def test_gamma_1_and_beta_0_are_the_bare_model_bit_for_bit(model: str, make: Mak
     for module in vit.modules():  # biases of the fused layer are added apart, which rounds otherwise
         if hasattr(module, "qkv_bias_separate"):
             module.qkv_bias_separate = True
-    pictures = images(backbone)
+    images = images(backbone)
     with torch.no_grad():  # where gradients are asked for, another kernel computes attention with a bias
-        assert torch.equal(backbone(pictures), features_of(vit, pictures))
+        assert torch.equal(backbone(images), features_of(vit, images))
 
 
 def test_initial_values(make: Make) -> None:
@@ -69,5 +69,5 @@ def test_every_layer_of_a_block_is_scaled_and_shifted(model: str, make: Make, im
     assert {f"{name}.ssf.{part}" for name in names for part in ("gamma", "beta")} == set(trainable(backbone))
     for name in names:
         follow(name)
-    pictures = images(backbone)
-    torch.testing.assert_close(backbone(pictures), features_of(vit, pictures), rtol=0, atol=1e-10)
+    images = images(backbone)
+    torch.testing.assert_close(backbone(images), features_of(vit, images), rtol=0, atol=1e-10)

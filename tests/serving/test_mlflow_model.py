@@ -69,7 +69,7 @@ def post(address: str, texts: list[str]) -> Any:
         return json.load(answer)
 
 
-def write_pictures(folder: Path) -> list[Path]:
+def write_images(folder: Path) -> list[Path]:
     """Digits as files: larger than the model's input, grey, one of them a JPEG."""
     folder.mkdir()
     paths = []
@@ -86,8 +86,8 @@ def test_served_model_predicts_as_the_task_does(run_py: Callable, tmp_path: Path
     train = run_py("method=hma", *settings, "tracking.log_weights=true", "trainer.max_steps=20")
     assert train.returncode == 0, train.stderr
     (run,) = (tmp_path / "runs" / "digits").iterdir()
-    paths = write_pictures(tmp_path / "pictures")
-    predict = run_py("task=predict", f"run={run}", "input=pictures", "trainer.workers=0", "trainer.device=cpu")
+    paths = write_images(tmp_path / "images")
+    predict = run_py("task=predict", f"run={run}", "input=images", "trainer.num_workers=0", "trainer.device=cpu")
     assert predict.returncode == 0, predict.stderr
     with (tmp_path / "predictions.csv").open(newline="") as file:
         expected = list(csv.DictReader(file))
@@ -98,7 +98,7 @@ def test_served_model_predicts_as_the_task_does(run_py: Callable, tmp_path: Path
     with served(database, run_id, elsewhere) as address:
         rows = post(address, [base64.b64encode(path.read_bytes()).decode() for path in paths])["predictions"]
         with pytest.raises(urllib.error.HTTPError) as refused:
-            post(address, [base64.b64encode(b"no picture").decode()])
+            post(address, [base64.b64encode(b"no image").decode()])
         problem = refused.value.read().decode()
     assert len(rows) == len(expected) == 4
     for row, line in zip(rows, expected, strict=True):
@@ -118,11 +118,11 @@ def test_sync_brings_the_model_of_a_run_that_did_not_log_it(run_py: Callable, tm
     settings = [setting for setting in tiny if setting != "tracking=off"]
     assert run_py("method=head", *settings, "trainer.max_steps=10", "scheduler.warmup_steps=2").returncode == 0
     (run,) = (tmp_path / "runs" / "digits").iterdir()
-    sync = run_py("task=sync", f"run={run}", "tracking.log_weights=true", "trainer.workers=0")
+    sync = run_py("task=sync", f"run={run}", "tracking.log_weights=true", "trainer.num_workers=0")
     assert sync.returncode == 0, sync.stderr + sync.stdout
     model = mlflow.pyfunc.load_model(str(run / "mlflow_model"))
-    picture = write_pictures(tmp_path / "pictures")[0]
-    answer = model.predict(pd.DataFrame({"image": [base64.b64encode(picture.read_bytes()).decode()]}))
+    image = write_images(tmp_path / "images")[0]
+    answer = model.predict(pd.DataFrame({"image": [base64.b64encode(image.read_bytes()).decode()]}))
     with np.load(run / "predictions.npz") as recorded:
         assert set(answer["probabilities"][0]) == set(recorded["class_names"].tolist())
     from mlflow import MlflowClient

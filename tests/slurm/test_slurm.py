@@ -33,7 +33,7 @@ def limited(cluster: None, repository: Path, tiny: list[str], tmp_path_factory: 
 
     run_py("method=full", "trainer.max_steps=40", "runs_dir=pace")
     pace = json.loads(next(folder.glob("pace/digits/*/result.json")).read_text())["time/steps_per_s"]
-    # Slurm warns 40 to 10 s before the end of the minute: pieces of 20 to 50 s
+    # Slurm warns 40 to 10 s before the end of the minute: attempts of 20 to 50 s
     limits = ["hydra.launcher.time=1", "hydra.launcher.warn_seconds=10", "hydra.launcher.partition=apart"]
     run_py(*SLURM, *limits, f"trainer.max_steps={round(95 * pace)}", "sweep.name=limit", "sweep.wait=false")
     return folder
@@ -101,10 +101,10 @@ def test_an_array_and_then_only_what_is_new(run_py: RunPy, tiny: list[str], tmp_
 
     more = run_py(*arguments, "seed=3,2,1,0")  # half of them are finished
     assert more.returncode == 0, more.stderr
-    standing = dict(reversed(part.split()) for part in more.stdout.splitlines()[0].split(", "))
-    assert standing.pop("finished") == "2"
-    assert set(standing) <= {"queued", "running"}  # if Slurm is quick, a trial runs already
-    assert sum(map(int, standing.values())) == 2
+    state = dict(reversed(part.split()) for part in more.stdout.splitlines()[0].split(", "))
+    assert state.pop("finished") == "2"
+    assert set(state) <= {"queued", "running"}  # if Slurm is quick, a trial runs already
+    assert sum(map(int, state.values())) == 2
     assert [status(d)["starts"] for d in run_directories(tmp_path)] == [1, 1, 1, 1]
 
 
@@ -131,7 +131,7 @@ def test_cancelled_requeued_and_preempted_trials_continue_exactly(
     second = next(tmp_path.glob("runs/sweeps/*/submissions/002/submission.json"))
     assert len(json.loads(second.read_text())["jobs"]) == 1  # Slurm brings back the two others itself
 
-    whole = run_py("-m", *settings, "method=full", "seed=0,1,2", "runs_dir=whole", "hydra.launcher.jobs=2")
+    whole = run_py("-m", *settings, "method=full", "seed=0,1,2", "runs_dir=whole", "hydra.launcher.n_jobs=2")
     assert whole.returncode == 0, whole.stderr
     for directory in run_directories(tmp_path):
         assert status(directory)["starts"] >= 2
@@ -190,6 +190,6 @@ def test_a_limit_shorter_than_the_run_ends_in_as_many_pieces_as_it_takes(limited
     until(lambda: list(limited.glob("runs/digits/*/result.json")), seconds=600)
     (directory,) = run_directories(limited)
     trial = json.loads(next(limited.glob("runs/sweeps/*/trials/*/status.json")).read_text())
-    assert trial["pieces"] >= status(directory)["starts"] >= 3  # a piece may end before the run begins in it
+    assert trial["attempts"] >= status(directory)["starts"] >= 3  # an attempt may end before the run begins in it
     rows = [json.loads(line)["step"] for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert rows == sorted(rows)

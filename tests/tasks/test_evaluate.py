@@ -14,7 +14,7 @@ RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_figures_are_repeated(finished_run: Path, run_py: RunPy) -> None:
-    done = run_py("task=evaluate", f"run={finished_run}", "trainer.workers=0", "trainer.device=cpu")
+    done = run_py("task=evaluate", f"run={finished_run}", "trainer.num_workers=0", "trainer.device=cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((finished_run / "result.json").read_text())
     for name in ("test/top1", "test_batch/nll", "test_support/ece", "val/top1"):
@@ -28,7 +28,7 @@ def test_another_figure_is_noticed(finished_run: Path, run_py: RunPy, tmp_path: 
     shutil.copytree(finished_run, copy)
     result = json.loads((copy / "result.json").read_text())
     (copy / "result.json").write_text(json.dumps(result | {"test/top1": 0.123}))
-    done = run_py("task=evaluate", f"run={copy}", "trainer.workers=0", "trainer.device=cpu")
+    done = run_py("task=evaluate", f"run={copy}", "trainer.num_workers=0", "trainer.device=cpu")
     assert done.returncode == 1
     assert done.stdout.count("differs") == 1
 

@@ -20,7 +20,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.schema import Config, ModelConfig, TokensConfig
-from hma_ft.data.sources.digits import Digits
+from hma_ft.data.datasets.digits import Digits
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.errors import UserError
 from hma_ft.export import onnx_graph
@@ -35,7 +35,7 @@ from tests.data.messes import save_turned
 Exported = tuple[Path, Path, str]  # run directory, folder, what was printed
 
 
-def pictures() -> Tensor:
+def sample_images() -> Tensor:
     """uint8 [40, 3, 16, 16]: the digits, prepared without the suite."""
     grey = torch.from_numpy(load_digits().images[:40] * (255 / 16)).round().to(torch.uint8)
     return v2.Resize(16, interpolation=InterpolationMode.BICUBIC, antialias=True)(grey[:, None].expand(-1, 3, -1, -1))
@@ -49,7 +49,7 @@ def exported(run_py: Callable, tmp_path: Path, tiny: list[str]) -> Callable[...,
         train = run_py(*arguments, *tiny, "trainer.max_steps=20", "scheduler.warmup_steps=2")
         assert train.returncode == 0, train.stderr
         (run,) = (tmp_path / "runs" / "digits").iterdir()
-        done = run_py("task=export", f"run={run}", "trainer.workers=0")
+        done = run_py("task=export", f"run={run}", "trainer.num_workers=0")
         assert done.returncode == 0, done.stderr + done.stdout
         return run, run / "export", done.stdout
 
@@ -85,7 +85,7 @@ def test_linear_head_loads_in_plain_timm(exported: Callable[..., Exported]) -> N
     data = timm.data.resolve_model_data_config(model)
     assert data["input_size"] == (3, 16, 16) and data["crop_pct"] == 1.0 and list(data["mean"]) == [0.5, 0.5, 0.5]
     assert model.pretrained_cfg["label_names"] == [str(digit) for digit in range(10)]
-    images = pictures()
+    images = sample_images()
     mean, std = (torch.tensor(data[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
     with torch.no_grad():
         logits = model((images / 255 - mean) / std).numpy()
@@ -105,7 +105,7 @@ def test_linear_head_loads_in_plain_timm(exported: Callable[..., Exported]) -> N
 @pytest.mark.slow
 def test_hma_exports_alone_and_support(exported: Callable[..., Exported]) -> None:
     run, folder, printed = exported("method=hma", "method.hma.real.size=40")
-    images = pictures()
+    images = sample_images()
     alone = onnx_logits(folder / "model_alone.onnx", images)
     assert_as_recorded(run, folder / "model_alone.onnx", "predictions.npz")
     assert_as_recorded(run, folder / "model_support.onnx", "predictions_support.npz")
@@ -118,7 +118,7 @@ def test_hma_exports_alone_and_support(exported: Callable[..., Exported]) -> Non
             logits = loaded.method(images).logits.numpy()
         np.testing.assert_allclose(logits, onnx_logits(folder / f"model_{mode}.onnx", images), atol=1e-5)
     card = (folder / "README.md").read_text()
-    assert "timm alone cannot hold this model" in card and "features of training pictures" in card
+    assert "timm alone cannot hold this model" in card and "features of training images" in card
     assert "cannot hold this method" in printed
 
 
@@ -129,8 +129,8 @@ def test_other_methods_load_without_data(exported: Callable[..., Exported], meth
     assert_as_recorded(run, folder / "model.onnx", "predictions.npz")
     loaded = load_own_layout(folder)
     with torch.no_grad():
-        logits = loaded.method(pictures()).logits.numpy()
-    np.testing.assert_allclose(logits, onnx_logits(folder / "model.onnx", pictures()), atol=1e-4)
+        logits = loaded.method(sample_images()).logits.numpy()
+    np.testing.assert_allclose(logits, onnx_logits(folder / "model.onnx", sample_images()), atol=1e-4)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_other_methods_load_without_data(exported: Callable[..., Exported], meth
     "arguments",
     [
         ("method=ridge", "method.options.ridge=[10]"),
-        ("method=lda", "method.options.shrinkage=0.5", "dataset.new_classes=2"),
+        ("method=lda", "method.options.shrinkage=0.5", "dataset.held_out_classes=2"),
         ("method=logreg", "method.options.C=[0.1]"),
         ("method=ncm", "method.options.transform=un"),
     ],
@@ -150,7 +150,7 @@ def test_a_head_in_closed_form_is_a_linear_layer_in_plain_timm(
     run, folder, printed = exported(*arguments)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert isinstance(model.head, torch.nn.Linear) and model.head.weight.dtype == torch.float32
-    images = pictures()
+    images = sample_images()
     with torch.no_grad():
         logits = model((images / 255 - 0.5) / 0.5).numpy()
     np.testing.assert_allclose(onnx_logits(folder / "model.onnx", images), logits, atol=SOLVED)
@@ -177,8 +177,8 @@ def test_other_heads_load_without_data(arguments: tuple[str, ...], exported: Cal
     assert_as_recorded(run, folder / "model.onnx", "predictions.npz", atol=SOLVED)
     loaded = load_own_layout(folder)
     with torch.no_grad(), loaded.method.inference("alone"):
-        logits = loaded.method(pictures()).logits.numpy()
-    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", pictures()), logits, atol=1e-3)
+        logits = loaded.method(sample_images()).logits.numpy()
+    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", sample_images()), logits, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -196,14 +196,14 @@ def test_card_says_what_the_record_says(exported: Callable[..., Exported]) -> No
 
 @pytest.mark.slow
 def test_card_says_what_was_made_harder(exported: Callable[..., Exported]) -> None:
-    harder = ("train_per_class=9", "label_noise=0.3", "new_classes=2", "test_corruption=blur")
+    harder = ("train_per_class=9", "label_noise=0.3", "held_out_classes=2", "test_corruption=blur")
     _, folder, _ = exported("method=knn", *(f"dataset.{setting}" for setting in harder))
     card = " ".join((folder / "README.md").read_text().split())
-    assert "Only 9 training pictures a class were used. 30% of the training labels were made wrong" in card
+    assert "Only 9 training images a class were used. 30% of the training labels were made wrong" in card
     assert (
         "No training, one pass over the features; fp32; seed 0." in card and "learning rate" not in card.split("<de")[0]
     )
-    assert "No step trained on 2 of the classes" in card and "damaged on purpose: blur, severity 3 of 5." in card
+    assert "No step trained on 2 of the classes" in card and "corrupted on purpose: blur, severity 3 of 5." in card
 
 
 def test_wilson_interval_is_the_textbook_formula(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_path: Path) -> None:
-    test = load_splits(DatasetConfig(name="digits", target="hma_ft.data.sources.digits.Digits")).test
-    folder = tmp_path / "pictures" / "deep"
+    test = load_splits(DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits")).test
+    folder = tmp_path / "images" / "deep"
     folder.mkdir(parents=True)
     linked = tmp_path / "elsewhere"
     linked.mkdir()
@@ -35,12 +35,12 @@ def test_it_says_what_the_record_says(finished_run: Path, run_py: RunPy, tmp_pat
         grey.save(folder.parent / file, **({} if file.endswith("pgm") else {"exif": exif}))
     (folder / "._00.png").write_bytes(b"a Mac's")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     done = run_py(
         "task=predict", f"run={finished_run}", f"input={folder.parent}", "output=out.csv", "trainer.device=cpu"
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "20 pictures classified into out.csv, 1 skipped" in done.stdout
+    assert "20 images classified into out.csv, 1 skipped" in done.stdout
     assert f"skipped: cannot decode image {folder / 'broken.jpg'} (no image, or of an unknown format)" in done.stdout
     assert "left out: 1 .txt" in done.stdout
     assert "1 image read as stored, though an EXIF orientation says otherwise (such as" in done.stdout

@@ -13,7 +13,7 @@ import yaml
 from hma_ft.config.schema import Config, DatasetConfig
 from hma_ft.errors import UserError
 from hma_ft.tasks.prepare import prepare
-from tests.data.layouts import LAYOUTS, picture
+from tests.data.layouts import LAYOUTS, image
 from tests.data.messes import mess
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
@@ -156,7 +156,7 @@ def test_equal_images_across_splits_and_a_replaced_one(prepared: Prepare, tmp_pa
         for label, name in enumerate(("cat", "dog")):
             for number in range(10):
                 path = root / split / name / f"{number}.bmp"
-                picture(path, first + 100 * label + number)
+                image(path, first + 100 * label + number)
                 os.utime(path, ns=(0, 0))
     before = prepared("folder", root)
     assert before.code == 0 and not before.found["warnings"] and not before.found["equal_images"]
@@ -173,7 +173,7 @@ def test_equal_images_across_splits_and_a_replaced_one(prepared: Prepare, tmp_pa
 def test_every_reason_not_to_train_is_a_line(prepared: Prepare, tmp_path: Path) -> None:
     root = tmp_path / "data"
     for name in ("train/Cat", "train/dog", "test/cat", "test/dog"):
-        picture(root / name / "1.png", len(name))
+        image(root / name / "1.png", len(name))
     (root / "train" / "owl").mkdir()
     done = prepared("folder", root)
     assert done.code == 2
@@ -188,8 +188,8 @@ def test_every_reason_not_to_train_is_a_line(prepared: Prepare, tmp_path: Path) 
 
 def test_an_unknown_layout_is_told_too(prepared: Prepare, tmp_path: Path) -> None:
     root = tmp_path / "data"
-    picture(root / "outer" / "cat" / "1.png", 1)
-    picture(root / "outer" / "dog" / "1.png", 2)
+    image(root / "outer" / "cat" / "1.png", 1)
+    image(root / "outer" / "dog" / "1.png", 2)
     done = prepared("folder", root)
     assert done.code == 2
     assert done.found["reasons"] == [
@@ -199,16 +199,16 @@ def test_an_unknown_layout_is_told_too(prepared: Prepare, tmp_path: Path) -> Non
 
 def test_conditions_that_the_data_do_not_allow(prepared: Prepare, tmp_path: Path) -> None:
     for number in range(20):
-        picture(tmp_path / "data" / ("cat", "dog")[number % 2] / f"{number}.png", number)
+        image(tmp_path / "data" / ("cat", "dog")[number % 2] / f"{number}.png", number)
     done = prepared("folder", tmp_path / "data", train_per_class=9)
     assert done.code == 2
-    assert done.found["reasons"] == ["dataset.train_per_class=9, but class cat has 6 training pictures"]
+    assert done.found["reasons"] == ["dataset.train_per_class=9, but class cat has 6 training images"]
     assert done.found["splits"]["train"]["images"] == 13
 
 
 def test_a_class_name_with_markup(prepared: Prepare, tmp_path: Path) -> None:
     for number in range(20):
-        picture(tmp_path / "data" / ("[red]cat", "a, b=c #1")[number % 2] / f"[bold]{number}.png", number)
+        image(tmp_path / "data" / ("[red]cat", "a, b=c #1")[number % 2] / f"[bold]{number}.png", number)
     done = prepared("folder", tmp_path / "data")
     assert done.code == 0
     assert any("[red]cat" in line for line in done.lines) and any("a, b=c #1" in line for line in done.lines)

@@ -81,8 +81,8 @@ def test_a_run_and_its_predictions(run_py: RunPy, tmp_path: Path, tiny: list[str
     for name, root in (("turned", turned[0]), ("upright", turned[1])):
         places = [f"run={directories[name]}", f"dataset.root={root}", f"input={root}/test", f"memory={root}/val"]
         output = tmp_path / f"{name}.csv"
-        done = run_py("task=predict", *places, f"output={output}", "trainer.device=cpu", "trainer.workers=0")
+        done = run_py("task=predict", *places, f"output={output}", "trainer.device=cpu", "trainer.num_workers=0")
         assert done.returncode == 0, done.stderr
-        assert "16 pictures added" in done.stdout
+        assert "16 images added" in done.stdout
         tables[name] = table(output)
     assert len(tables["turned"]) == 17 and tables["turned"] == tables["upright"]

@@ -1,4 +1,4 @@
-"""Which pictures are shown, their batch, and what each read most."""
+"""Which images are shown, their batch, and what each read most."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_shuffling_the_batch_moves_the_weights_along(hma_run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_galleries_name_training_pictures(hma_run: Path) -> None:
+def test_galleries_name_training_images(hma_run: Path) -> None:
     trained = open_run(str(hma_run), device="cpu")
     examples = choose(trained, ["0", "1"], 3)
     found = galleries(trained, examples, top=4)

@@ -28,8 +28,8 @@ def test_a_page_with_every_figure(hma_run: Path, tool: Tool, tmp_path: Path) -> 
         "rollout.png",
     ]
     for name in shown:
-        with Image.open(tmp_path / "found" / name) as picture:
-            assert min(picture.size) > 100 and picture.convert("L").getextrema()[0] < 128
+        with Image.open(tmp_path / "found" / name) as image:
+            assert min(image.size) > 100 and image.convert("L").getextrema()[0] < 128
     assert "http" not in page
     numbers = json.loads((tmp_path / "found" / "numbers.json").read_text())
     assert numbers["examples"]["classes"] == [3, 5]
@@ -44,18 +44,18 @@ def test_a_page_with_every_figure(hma_run: Path, tool: Tool, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "switches",
     [
-        ("method.hma.datapoints=false", "method.hma.null_slot=true", "method.hma.top_k=3"),
+        ("method.hma.batch_attention=false", "method.hma.null_key=true", "method.hma.top_k=3"),
         ("method.hma.real.size=0", "method.hma.synthetic.slots=0"),
         ("method.hma.real.size=20", "method.hma.real.update=false"),
         ("method.hma.real.size=300", "augment.mixup_alpha=0.5", "method.hma.synthetic.slots=1"),
     ],
 )
 def test_every_kind_of_memory_is_shown(train: Train, tool: Tool, tmp_path: Path, switches: tuple[str, ...]) -> None:
-    """Without neighbours, without memories, a queue that was never written, one of mixed pictures that is not full."""
+    """Without neighbours, without memories, a queue that was never written, one of mixed images that is not full."""
     result = tool("analysis.attention", f"run={train('method=hma_head', *switches)}", "out=found", "images=2")
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "found" / "index.html").read_text()
-    assert ("between.png" in page) == ("method.hma.datapoints=false" not in switches)
+    assert ("between.png" in page) == ("method.hma.batch_attention=false" not in switches)
     filled = {"method.hma.real.size=0", "method.hma.real.update=false"}.isdisjoint(switches)
     assert ("gallery_real.png" in page) == filled
     assert ('"real.png"' in page) == filled
@@ -69,7 +69,7 @@ def test_every_kind_of_memory_is_shown(train: Train, tool: Tool, tmp_path: Path,
         (["run"], "run is not of the form key=value"),
         (["images=0"], "images=0 must be a whole number"),
         ([], "run=DIR is missing"),
-        (["run=nowhere"], "run=nowhere is no run directory"),
+        (["run=nowhere"], "run=nowhere is not a run directory"),
         (["run={hma}", "classes=ten"], "classes=ten is no class of this run"),
         (["run={hma}", "device=tpu"], "device=tpu is not known"),
         (["run={head}"], "(method head) has no memory"),

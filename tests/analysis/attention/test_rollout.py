@@ -36,7 +36,7 @@ def images() -> Tensor:
     return torch.randint(256, (2, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def timm_weights(model: Backbone, pictures: Tensor) -> list[Tensor]:
+def timm_weights(model: Backbone, images: Tensor) -> list[Tensor]:
     """What timm's unfused attention hands to its dropout layer."""
     seen: list[Tensor] = []
     hooks = []
@@ -44,7 +44,7 @@ def timm_weights(model: Backbone, pictures: Tensor) -> list[Tensor]:
         block.attn.fused_attn = False
         hooks.append(block.attn.attn_drop.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0])))
     with torch.no_grad():
-        model(pictures)
+        model(images)
     for hook in hooks:
         hook.remove()
     return seen

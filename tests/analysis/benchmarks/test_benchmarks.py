@@ -45,12 +45,12 @@ def test_all_benchmarks_run_and_what_is_no_speed_holds(repository: Path, tmp_pat
     whats = "\n".join(row[0] for row in rows)
     for what in ("run.py --cfg job", "HMA in a full step", "peak memory", "cached, 12 JPEGs", "head-only sweep"):
         assert what in whats or "skipped" in "\n".join(row[2] for row in rows), what
-    exact = [row for row in rows if row[3] in ("identical", "all the same; no picture by more than 1")]
+    exact = [row for row in rows if row[3] in ("identical", "all the same; no image by more than 1")]
     assert exact and all(row[4] == "yes" for row in exact)
 
 
 def test_operations_are_those_that_torch_counts() -> None:
-    """Of a step of the head; LayerNorm, softmax and such are not counted by either."""
+    """Multiply-adds of a step of the head; LayerNorm, softmax and such are not counted by either."""
     setting = Setting(rows=64, slots=4, classes=10, batch=16)
     head = filled_head(setting.rows, classes=setting.classes, slots=setting.slots)
     features, labels, ids = batch(setting.batch, classes=setting.classes)

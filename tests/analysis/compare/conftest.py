@@ -11,7 +11,7 @@ import pytest
 
 from hma_ft.config.fingerprint import fingerprint
 from hma_ft.config.schema import Config
-from hma_ft.tracking.record import RunRecord
+from hma_ft.rundir.record import RunRecord
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 IMAGES = 40

@@ -41,7 +41,7 @@ def archived(repository: Path, sweep: str, method: str, **settings: str) -> Diff
 
 
 def mean_squares(matrix: np.ndarray) -> tuple[float, float, float]:
-    """Of seeds, of images and of the rest, as in a textbook's two-way analysis of variance."""
+    """Components of seeds, of images and of the rest, as in a textbook's two-way analysis of variance."""
     seeds, images = matrix.shape
     of_seeds, of_images, mean = matrix.mean(axis=1), matrix.mean(axis=0), matrix.mean()
     rest = matrix - of_seeds[:, None] - of_images[None, :] + mean
@@ -177,7 +177,7 @@ def test_seeds_that_share_some_of_their_images() -> None:
 
 @pytest.mark.slow
 def test_a_true_difference_is_found_with_the_power_that_is_named(repository: Path) -> None:
-    """Of four points, the differences being as those of head_knn on test images with noise."""
+    """Four points, the differences being as those of head_knn on test images with noise."""
     components = variance_components(archived(repository, "study_corruption", "head_knn", test_corruption="noise"))
     sd, rng, difference = tuple(math.sqrt(part) for part in components), np.random.default_rng(7), 0.027
     plans = [

@@ -19,7 +19,7 @@ from analysis.compare.plots_curves import common_steps, curves_figure
 from analysis.compare.plots_memory import REAL, SYNTHETIC, memory_grid
 from hma_ft.engine.metrics import evaluate_predictions
 from tests.analysis.compare.conftest import IMAGES, WriteRun
-from tests.tracking.test_figure_ticks import labels_of
+from tests.reporting.test_figure_ticks import labels_of
 
 
 def comparison_of(folder: Path, *by: str) -> Comparison:

@@ -15,7 +15,7 @@ CLASSES = [f"class {index}" for index in range(7)]
 
 
 def predictions(seed: int, *, images: int = 90, keys: np.ndarray | None = None) -> Predictions:
-    """Of classes of unequal size, the last of which does not occur; the labels are those of every other seed."""
+    """Classes of unequal size, the last of which does not occur; the labels are those of every other seed."""
     logits = np.random.default_rng(seed).normal(0, 2, (images, len(CLASSES)))
     labels = np.sort(np.random.default_rng(0).choice(6, images, p=[0.4, 0.3, 0.1, 0.1, 0.05, 0.05]))
     probabilities = torch.from_numpy(logits).softmax(1).float().numpy()
@@ -65,7 +65,7 @@ def test_differences_have_the_means_of_the_metrics_differences(metric: str) -> N
 
 
 def test_an_image_of_a_small_class_weighs_more_in_the_class_mean() -> None:
-    """Of classes of 3 and 1 images a mistake costs a sixth and a half of the metric."""
+    """A mistake costs a sixth and a half of the metric for classes of 3 and 1 images."""
     labels = np.array([0, 0, 0, 1])
     group, base = (Predictions(np.arange(4), labels, np.array(p), CLASSES) for p in ([0, 0, 0, 1], [1, 0, 0, 0]))
     found = paired_differences([(run(0, group), run(0, base))] * 2, METRICS["mean_per_class"], None)

@@ -8,8 +8,8 @@ import pytest
 
 from analysis.compare.__main__ import main
 from hma_ft.config.schema import TrackingConfig
-from hma_ft.tracking.mlflow_mirror import Mirror
-from hma_ft.tracking.mlflow_store import connect, experiment_id
+from hma_ft.mlflow_sync.store import connect, experiment_id
+from hma_ft.mlflow_sync.sync import MlflowSync
 from tests.analysis.compare.conftest import WriteRun
 
 TRACKING = TrackingConfig(experiment="hma-digits")
@@ -34,8 +34,8 @@ def test_same_figures_from_both(tmp_path: Path, write_run: WriteRun) -> None:
         for method, right in (("head", 10), ("hma", 20)):
             modes = {"batch": 30 + seed, "support": 25} if method == "hma" else None
             directory = write_run(method, seed=seed, right=right + seed, val=0.123456789 + seed, modes=modes)
-            Mirror(directory, TRACKING, parent=sweep.info.run_id).update()
-    Mirror(write_run("full", seed=0, right=5, state="failed"), TRACKING).update()
+            MlflowSync(directory, TRACKING, parent=sweep.info.run_id).update()
+    MlflowSync(write_run("full", seed=0, right=5, state="failed"), TRACKING).update()
     from_directories = compare(tmp_path, "a", "--runs", str(tmp_path / "runs"))
     assert compare(tmp_path, "b", "--mlflow", uri) == from_directories
     assert from_directories["tables"]["images"]["rows"][0]["images"] == 40  # predictions came along

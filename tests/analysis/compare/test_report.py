@@ -74,7 +74,7 @@ def test_times_from_before_costs_were_apart_are_not_mixed_in(write_run: WriteRun
 
 
 def test_a_record_from_before_costs_were_apart_has_no_times(write_run: WriteRun, tmp_path: Path) -> None:
-    """Of two runs one had filled the store; their ranking would be that of the order they ran in."""
+    """One of two runs had filled the store; their ranking would be that of the order they ran in."""
     for method in ("head", "full"):
         as_before_costs_were_apart(write_run(method, seed=0, right=10))
     found = compare(tmp_path / "runs")
@@ -90,7 +90,7 @@ def test_pairs_by_hand(runs: Path) -> None:
     row = rows(found, "paired")["full"]
     assert row["differences"] == pytest.approx({"0": 20 / 40, "1": 21 / 40, "2": 22 / 40})
     assert row["difference"] == pytest.approx(21 / 40) and row["sd"] == pytest.approx(1 / 40)
-    assert row["p_sign_flip"] == row["least_p"] == 0.25 and row["p_sign_flip_holm"] == 0.5
+    assert row["p_sign_flip"] == row["min_attainable_p"] == 0.25 and row["p_sign_flip_holm"] == 0.5
     assert row["p_t"] == pytest.approx(2 * 0.000376, rel=0.01)  # t = 21 sqrt(3) with 2 degrees of freedom
     row = rows(found, "images")["full"]  # images 10 to 33 are recognised by full in more seeds, none by head
     assert (row["better"], row["worse"], row["images"]) == (24, 0, IMAGES)
@@ -343,8 +343,8 @@ def test_page_needs_no_other_file(runs: Path) -> None:
 
 
 def test_names_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:
-    write_run("head", seed=0, right=10, settings={"model.label": "<b>&|_%"})
-    write_run("full", seed=0, right=10, settings={"model.label": "plain"})
+    write_run("head", seed=0, right=10, settings={"model.short_name": "<b>&|_%"})
+    write_run("full", seed=0, right=10, settings={"model.short_name": "plain"})
     path = tmp_path / "page.html"
     options = ["--by", "method,model", "--out", str(tmp_path / "out"), "--no-figures", "--html", str(path)]
     assert main(["--runs", str(tmp_path / "runs"), *options]) == 0

@@ -15,7 +15,7 @@ from analysis.compare.images import image_test, mcnemar_p
 from analysis.compare.statistics import (
     bootstrap_interval,
     holm,
-    least_p,
+    min_attainable_p,
     paired,
     seeds_needed,
     sign_flip_p,
@@ -44,7 +44,7 @@ def test_sign_flip_is_the_share_of_all_sign_patterns(n: int) -> None:
 
 
 def test_sign_flip_with_ties_and_zeros() -> None:
-    """Of the 16 patterns of 1, 1, 0, -1 those with |sum| >= 1: all, since an odd number of ones can't cancel."""
+    """Patterns of 1, 1, 0, -1 with |sum| >= 1: all 16, since an odd number of ones can't cancel."""
     assert sign_flip_p(np.array([1.0, 1.0, 0.0, -1.0])) == 1.0
     assert sign_flip_p(np.array([0.1, 0.1, 0.1])) == pytest.approx(0.25)
     assert sign_flip_p(np.zeros(3)) == 1.0
@@ -57,7 +57,7 @@ def test_sign_flip_of_many_pairs_is_close_to_the_t_test() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 def test_least_p_is_reached_where_all_differences_agree(n: int) -> None:
-    assert sign_flip_p(np.linspace(1.0, 2.0, n)) == pytest.approx(least_p(n), abs=1e-12)
+    assert sign_flip_p(np.linspace(1.0, 2.0, n)) == pytest.approx(min_attainable_p(n), abs=1e-12)
 
 
 def test_bootstrap_interval_against_all_resamples() -> None:
@@ -139,7 +139,7 @@ def test_bootstrap_over_images_is_close_to_the_normal_interval() -> None:
 
 
 def test_interquartile_mean_by_hand() -> None:
-    """Of eight values the middle four."""
+    """The middle four of eight values."""
     assert interquartile_mean(np.array([9, 1, 2, 3, 4, 5, 6, -7.0])) == pytest.approx((2 + 3 + 4 + 5) / 4)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.memory.contents import contents
 from analysis.trained import open_run
-from hma_ft.data.order import step_batch
+from hma_ft.data.batch_sampler import step_batch
 from hma_ft.engine.evaluate import Evaluator
 from tests.analysis.conftest import Tool, Train
 
@@ -25,7 +25,7 @@ def test_the_queue_holds_the_last_steps(hma_run: Path) -> None:
     ]
     expected = list(reversed(written[-40:]))  # the best weights are those of the last step: val is read once
     assert [(row.step, row.id) for row in real.rows] == expected
-    assert all(row.label == int(train.labels[row.id]) and row.file == train.key(row.id) for row in real.rows)
+    assert all(row.label == int(train.labels[row.id]) and row.file == train.sample_id(row.id) for row in real.rows)
     assert (real.size, real.masked, real.steps) == (40, 0, (10, 12))
     labels = [int(train.labels[sample]) for _, sample in expected]
     assert real.per_class.tolist() == [labels.count(label) for label in range(10)]

@@ -1,4 +1,4 @@
-"""`task=predict` with pictures added to the memory and samples taken out."""
+"""`task=predict` with images added to the memory and samples taken out."""
 
 import csv
 import shutil
@@ -15,9 +15,9 @@ from analysis.trained import Trained, open_run
 from hma_ft.config.checks import check
 from hma_ft.config.fingerprint import fingerprint
 from hma_ft.config.schema import Config, Task
+from hma_ft.data.datasets.base import FileDataset
 from hma_ft.data.decode import decode
 from hma_ft.data.image_files import LeftOut
-from hma_ft.data.sources.base import FileSamples
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.closed_form import ClosedForm
@@ -41,8 +41,8 @@ def predict(tmp_path: Path) -> Predict:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Three noise pictures to classify, and two classes of others to add: memory/3 and memory/7."""
+def images(tmp_path: Path) -> Path:
+    """Three noise images to classify, and two classes of others to add: memory/3 and memory/7."""
     generator = torch.Generator().manual_seed(0)
     for name in ("input/a", "input/b", "input/c", "memory/3/x", "memory/3/y", "memory/7/z"):
         path = tmp_path / f"{name}.png"
@@ -63,41 +63,41 @@ def features(trained: Trained, folder: Path) -> Tensor:
 
 
 @pytest.mark.slow
-def test_added_rows_are_read_with_their_labels(hma_run: Path, pictures: Path, predict: Predict) -> None:
+def test_added_rows_are_read_with_their_labels(hma_run: Path, images: Path, predict: Predict) -> None:
     """Against the trained head whose queue is replaced by one written in one go."""
     assert predict(hma_run).returncode == 0
-    before = probabilities(pictures)
-    result = predict(hma_run, f"memory={pictures / 'memory'}")
+    before = probabilities(images)
+    result = predict(hma_run, f"memory={images / 'memory'}")
     assert result.returncode == 0, result.stderr
-    assert "memory real: 3 pictures added, 43 rows now" in result.stdout
+    assert "memory real: 3 images added, 43 rows now" in result.stdout
     trained = open_run(str(hma_run), device="cpu")
     memory, head = trained.head.real_memory, trained.head
-    added = torch.cat([features(trained, pictures / "memory" / name) for name in ("3", "7")])
+    added = torch.cat([features(trained, images / "memory" / name) for name in ("3", "7")])
     memory.features = torch.cat([added, memory.features])  # the order of rows does not count
     memory.labels = torch.cat([torch.tensor([3, 3, 7]), memory.labels])
     memory.ids = torch.cat([torch.full((3, 2), -1), memory.ids])
     memory.filled = torch.ones(43, dtype=torch.bool)
     with torch.no_grad():
-        expected = head(features(trained, pictures / "input")).softmax(1).max(1).values
-    assert probabilities(pictures) == pytest.approx(expected.tolist(), abs=2e-6)
-    assert probabilities(pictures) != before
+        expected = head(features(trained, images / "input")).softmax(1).max(1).values
+    assert probabilities(images) == pytest.approx(expected.tolist(), abs=2e-6)
+    assert probabilities(images) != before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("switches", [("method=hma",), ("method=hma", "method.hma.inference=support"), ("method=knn",)])
-def test_a_picture_does_not_read_its_own_row(
-    train: Train, hma_run: Path, pictures: Path, predict: Predict, switches: tuple[str, ...]
+def test_a_image_does_not_read_its_own_row(
+    train: Train, hma_run: Path, images: Path, predict: Predict, switches: tuple[str, ...]
 ) -> None:
     small = ("method.hma.real.size=40", "method.hma.synthetic.slots=2", "method.hma.support_size=30")
     run = hma_run if switches == ("method=hma",) else train(*switches, *(small if "knn" not in switches[0] else ()))
-    shutil.rmtree(pictures / "memory")
-    (pictures / "memory" / "5").mkdir(parents=True)
-    shutil.copy(pictures / "input" / "b.png", pictures / "memory" / "5" / "other_name.png")
+    shutil.rmtree(images / "memory")
+    (images / "memory" / "5").mkdir(parents=True)
+    shutil.copy(images / "input" / "b.png", images / "memory" / "5" / "other_name.png")
     assert predict(run).returncode == 0
-    before = probabilities(pictures)
-    result = predict(run, f"memory={pictures / 'memory'}")
+    before = probabilities(images)
+    result = predict(run, f"memory={images / 'memory'}")
     assert result.returncode == 0, result.stderr
-    after = probabilities(pictures)
+    after = probabilities(images)
     if "support" in str(switches):  # support rows read the added row themselves, so even b may move a little
         assert after[1] == pytest.approx(before[1], abs=1e-2)
     else:  # the masked row changes the shape of the sum, so the last of the six written digits may
@@ -106,37 +106,37 @@ def test_a_picture_does_not_read_its_own_row(
 
 
 @pytest.mark.slow
-def test_removed_samples_are_gone(hma_run: Path, pictures: Path, predict: Predict) -> None:
+def test_removed_samples_are_gone(hma_run: Path, images: Path, predict: Predict) -> None:
     trained = open_run(str(hma_run), device="cpu")
     memory, head = trained.head.real_memory, trained.head
     gone = memory.ids[:4, 0].tolist()
     absent = next(sample for sample in range(100) if sample not in memory.ids[:, 0].tolist())
-    (pictures / "remove.txt").write_text("# noise\n" + "\n".join(map(str, [*gone, absent])) + "\n\n")
-    result = predict(hma_run, f"memory_remove={pictures / 'remove.txt'}")
+    (images / "remove.txt").write_text("# noise\n" + "\n".join(map(str, [*gone, absent])) + "\n\n")
+    result = predict(hma_run, f"memory_remove={images / 'remove.txt'}")
     assert result.returncode == 0, result.stderr
     assert "memory real: 4 rows of 5 named samples removed" in result.stdout
     memory.filled[:4] = False
     with torch.no_grad():
-        expected = head(features(trained, pictures / "input")).softmax(1).max(1).values
-    assert probabilities(pictures) == pytest.approx(expected.tolist(), abs=2e-6)
+        expected = head(features(trained, images / "input")).softmax(1).max(1).values
+    assert probabilities(images) == pytest.approx(expected.tolist(), abs=2e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["ridge", "ranpac", "ncm", "knn"])
-def test_a_class_comes_and_images_go(method: str, train: Train, pictures: Path, predict: Predict) -> None:
+def test_a_class_comes_and_images_go(method: str, train: Train, images: Path, predict: Predict) -> None:
     """Against the head fitted anew, from the features as they are, to what is then there."""
     run = train(f"method={method}", *(["method.options.width=150"] if method == "ranpac" else []))
-    (pictures / "memory" / "7").rename(pictures / "memory" / "zebra")
-    (pictures / "remove.txt").write_text("0\n17\n18\n")
-    result = predict(run, f"memory={pictures / 'memory'}", f"memory_remove={pictures / 'remove.txt'}")
+    (images / "memory" / "7").rename(images / "memory" / "zebra")
+    (images / "remove.txt").write_text("0\n17\n18\n")
+    result = predict(run, f"memory={images / 'memory'}", f"memory_remove={images / 'remove.txt'}")
     assert result.returncode == 0, result.stderr
     assert "classes that the run did not know: zebra" in result.stdout
-    assert "3 rows of 3 named samples removed" in result.stdout and "3 pictures added" in result.stdout
+    assert "3 rows of 3 named samples removed" in result.stdout and "3 images added" in result.stdout
     trained = open_run(str(run), device="cpu")
     fitted, seen = trained.method, trained.evaluator.features("train")
     kept = ~torch.isin(seen.ids, torch.tensor([0, 17, 18]))
     fitted.add_classes(1)
-    added = torch.cat([features(trained, pictures / "memory" / name) for name in ("3", "zebra")])
+    added = torch.cat([features(trained, images / "memory" / name) for name in ("3", "zebra")])
     everything = LabelledFeatures(
         torch.cat([seen.features[kept], added]),
         torch.cat([seen.labels[kept], torch.tensor([3, 3, 10])]),
@@ -148,14 +148,14 @@ def test_a_class_comes_and_images_go(method: str, train: Train, pictures: Path, 
     else:
         fitted.bank.set(*l2_normalize(everything))
     with torch.no_grad(), fitted.inference("alone"):
-        expected = fitted.classify(features(trained, pictures / "input"), None).softmax(1)
+        expected = fitted.classify(features(trained, images / "input"), None).softmax(1)
     assert expected.shape[1] == 11
-    assert probabilities(pictures) == pytest.approx(expected.max(1).values.tolist(), abs=2e-6)
+    assert probabilities(images) == pytest.approx(expected.max(1).values.tolist(), abs=2e-6)
 
 
 @pytest.mark.slow
-def test_what_can_not_be_added_is_one_line(train: Train, hma_run: Path, pictures: Path, predict: Predict) -> None:
-    memory = pictures / "memory"
+def test_what_can_not_be_added_is_one_line(train: Train, hma_run: Path, images: Path, predict: Predict) -> None:
+    memory = images / "memory"
     head = train("method=head")
     assert "reads no memory of training images" in predict(head, f"memory={memory}").stderr
     (memory / "zebra").mkdir()
@@ -170,7 +170,7 @@ def test_what_can_not_be_added_is_one_line(train: Train, hma_run: Path, pictures
 
 def test_names_and_ids_of_samples(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg")]
-    samples = FileSamples(files, [0, 0, 1], ["a", "b"], tmp_path)
+    samples = FileDataset(files, [0, 0, 1], ["a", "b"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_text("2.jpg  # by name\nb/1.jpg\n0\n0\n")
     assert named_samples(listing, count=3, train=lambda: samples).tolist() == [0, 1, 2]
@@ -182,7 +182,7 @@ def test_names_and_ids_of_samples(tmp_path: Path) -> None:
 
 def test_names_with_a_hash_and_names_that_are_no_utf8(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a #1.jpg", "b.jpg", "#c.jpg", "caf\udce9.jpg")]
-    samples = FileSamples(paths, [0, 1, 0, 1], ["x", "y"], tmp_path)
+    samples = FileDataset(paths, [0, 1, 0, 1], ["x", "y"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_bytes(b"a #1.jpg\n# a comment\nb.jpg  # another\n#c.jpg\ncaf\xe9.jpg\n")
     assert named_samples(listing, count=4, train=lambda: samples).tolist() == [0, 1, 2, 3]

@@ -1,1 +1,0 @@
-"""Where the pictures come from: one module a data set."""

@@ -1,0 +1,120 @@
+"""The parent run of a sweep in MLflow: opened before the trials start, ended by whoever sees the last one end."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hma_ft.config.schema import Config
+from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.states import TrialState
+from hma_ft.launch.sweep import Sweep, write_record
+from hma_ft.launch.sweep_status import sweep_status
+from hma_ft.mlflow_sync.store import connect, experiment_id, tracking_uri, with_retries
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+TRIALS_LISTED = 50
+_FILE = "mlflow_parents.json"  # experiment name -> {"uri": ..., "run": ..., "ended": status or ""}
+
+
+def open_parents(sweep: Sweep, configs: Sequence[Config]) -> dict[str, str]:
+    """The parent's run id for each MLflow experiment of the trials (children must be in their parent's experiment).
+
+    Also brings a new database to its tables before several trials could. Without MLflow the sweep goes on: a warning.
+    """
+    known = _read(sweep)
+    parents: dict[str, str] = {}
+    for config in configs:
+        name = config.tracking.experiment
+        if not config.tracking.mlflow or name in parents:
+            continue
+        directory = next(Path(t.directory) for t in sweep.trials)
+        uri = tracking_uri(config.tracking, directory)
+        try:
+            client = connect(uri)
+            run = known.get(name, {}).get("run", "")
+            parents[name] = run if _taken_up(client, run) else _create(client, uri, name, sweep)
+        except Exception as error:
+            log.warning("the sweep has no parent run in MLflow at %s: %s", uri, _first_line(error))
+            continue
+        known[name] = {"uri": uri, "run": parents[name], "ended": ""}
+    if known:
+        write_record(sweep.directory / _FILE, known)
+    return parents
+
+
+def close_if_done(sweep: Sweep) -> None:
+    """End the parents once every trial has finished or failed."""
+    known = _read(sweep)
+    if not known:
+        return
+    try:
+        states = {row.state for row in sweep_status(sweep)}
+    except SlurmSilent:
+        return
+    if states <= {TrialState.finished, TrialState.failed}:
+        state = "FAILED" if TrialState.failed in states else "FINISHED"
+        for parent in known.values():
+            if parent.get("ended") == state:
+                continue
+            try:
+                client = connect(parent["uri"])
+                with_retries(client.set_terminated, parent["run"], status=state)
+                parent["ended"] = state
+            except Exception as error:
+                log.warning("the sweep's parent run in MLflow stays open: %s", _first_line(error))
+        write_record(sweep.directory / _FILE, known)
+
+
+def _read(sweep: Sweep) -> dict[str, dict[str, str]]:
+    try:
+        return dict(json.loads((sweep.directory / _FILE).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _taken_up(client: "MlflowClient", run: str) -> bool:
+    """Whether the run is there; it counts as running again."""
+    from mlflow.exceptions import MlflowException
+
+    if not run:
+        return False
+    try:
+        if with_retries(client.get_run, run).info.lifecycle_stage != "active":
+            return False
+        with_retries(client.update_run, run, status="RUNNING")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
+
+
+def _create(client: "MlflowClient", uri: str, experiment: str, sweep: Sweep) -> str:
+    trials = [f"- {trial.label}" for trial in sweep.trials[:TRIALS_LISTED]]
+    more = len(sweep.trials) - len(trials)
+    tags = {
+        "hma.sweep": sweep.name,
+        "hma.sweep.directory": str(sweep.directory),
+        "hma.trials": str(len(sweep.trials)),
+        "mlflow.source.name": "run.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": "\n".join(
+            [f"A sweep of {len(sweep.trials)} trials, which are its children:\n"]
+            + trials
+            + ([f"- and {more} more"] if more else [])
+            + [f"\nRecord: `{sweep.directory}`. To watch it: `python run.py task=status sweep.name={sweep.name}`"]
+        ),
+    }
+    run = with_retries(
+        client.create_run, experiment_id(client, uri, experiment), tags=tags, run_name=sweep.directory.name
+    )
+    return str(run.info.run_id)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

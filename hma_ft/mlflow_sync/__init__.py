@@ -1,0 +1,1 @@
+"""From the run directory to MLflow, while a run trains and later."""

@@ -1,0 +1,1 @@
+"""The run directory: record, status, metrics and environment of one run."""
