@@ -24,6 +24,7 @@ from hma_ft.engine.final_evaluation import evaluate_and_record
 from hma_ft.engine.inputs import MicroBatch, image_steps
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
+from hma_ft.engine.profiling import profiled
 from hma_ft.engine.signals import StopRequest
 from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
@@ -144,6 +145,9 @@ def _train(
         )
     else:
         steps = _image_steps(config, accelerator, components, state.step)
+    profiles = min(config.trainer.profile_steps, config.trainer.max_steps - state.step)
+    if profiles and accelerator.is_main_process:
+        steps = profiled(steps, directory, first=config.trainer.max_steps - state.step - profiles, count=profiles)
     train(
         train_step,
         steps,

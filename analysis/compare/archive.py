@@ -89,7 +89,7 @@ def _predictions(
     place = places.get(suffix)
     if place is None:
         return None
-    digest, predicted = place["images"], arrays[place["predicted"]].astype(np.int64)
+    digest, predicted = place["pictures"], arrays[place["predicted"]].astype(np.int64)
     keys = arrays.get(f"keys-{digest}")
     return Predictions(arrays[f"ids-{digest}"], arrays[f"labels-{digest}"], predicted, place["class_names"], keys=keys)
 

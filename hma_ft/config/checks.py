@@ -130,6 +130,8 @@ def _dataset(config: Config) -> Iterator[str]:
     yield from _positive(dataset__cache_gb=dataset.cache_gb)
     if dataset.train_per_class is not None:
         yield from _positive(dataset__train_per_class=dataset.train_per_class)
+    if dataset.one_batch is not None:
+        yield from _positive(dataset__one_batch=dataset.one_batch)
     yield from _share(dataset__label_noise=dataset.label_noise)
     yield from _not_negative(dataset__held_out_classes=dataset.held_out_classes)
     if not 1 <= dataset.corruption_severity <= 5:

@@ -48,6 +48,7 @@ LEFT_OUT = {
     "trainer.checkpoint_minutes",
     "trainer.cache_features",
     "trainer.cache_features_gb",
+    "trainer.profile_steps",
 }
 
 # Settings added since version 1, with the value that means "as before": a run that has it keeps its fingerprint.
@@ -55,6 +56,7 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.train_per_class": None,
     "dataset.label_noise": 0.0,
     "dataset.held_out_classes": 0,
+    "dataset.one_batch": None,
     "dataset.test_corruption": "none",
     "dataset.corruption_severity": 3,
     "dataset.test_fraction": 0.2,

@@ -15,9 +15,10 @@ MEANINGS = {
     "trainer": "steps, batch size, precision, evaluation, checkpoints",
     "tracking": "MLflow, beside the run directory",
     "experiment": "several of the above at once",
+    "debug": "one step, one batch, a profile",
     "sweep": "whole sweeps, with -m (files of sweeps/)",
 }
-OPTIONAL = ("experiment", "sweep")  # null is a choice of these
+OPTIONAL = ("experiment", "debug", "sweep")  # null is a choice of these
 SEVERAL = ("experiment",)  # these take a list of choices, which are merged in its order
 
 

@@ -251,6 +251,7 @@ class DatasetConfig:
     exif_orientation: bool = False  # turn images as their EXIF orientation says; predictions follow the run's choice
     train_per_class: int | None = None  # few-shot: so many training images a class, drawn by split_seed
     label_noise: float = 0.0  # share of training images with another class's label, drawn by split_seed
+    one_batch: int | None = None  # train, val and test are the same so many training images (debug=overfit)
     held_out_classes: int = 0  # drawn by split_seed: no step sees them and val lacks them, a bank of train holds them
     test_corruption: Corruption = Corruption.none
     corruption_severity: int = 3  # 1 to 5
@@ -321,6 +322,7 @@ class TrainerConfig:
     clip_grad_norm: float | None = None
     ema_decay: float | None = None  # evaluate a moving average of the weights; t steps in, (1 + t) / (10 + t) at most
     cache_features: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
+    profile_steps: int = 0  # the last so many steps are recorded by the profiler, into the run directory
     cache_features_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
 
 

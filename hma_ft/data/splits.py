@@ -13,7 +13,7 @@ from hma_ft.data.description import describe
 from hma_ft.data.draws import draw_test, stratified
 from hma_ft.data.equal_images import EqualImages, equal_across_splits
 from hma_ft.data.image_cache import cached
-from hma_ft.data.variants import are_new, with_variants
+from hma_ft.data.variants import are_new, spread, with_variants
 from hma_ft.errors import UserError
 from hma_ft.importing import import_class
 
@@ -75,6 +75,9 @@ def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
     """The splits under the conditions that the configuration asks for. UserError if they don't allow them."""
     splits = replace(splits)
     splits.train, splits.test = with_variants(splits.train, splits.test, config)
+    if config.one_batch is not None:
+        few = spread(len(splits.train), config.one_batch)
+        splits.train = splits.val = splits.test = Subset(splits.train, few)
     if config.held_out_classes:
         new = [
             are_new(part.labels, splits.class_names, config.held_out_classes, config.split_seed)

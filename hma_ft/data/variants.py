@@ -37,6 +37,10 @@ def in_words(config: DatasetConfig) -> list[str]:
         said.append(f"{config.label_noise:.0%} of the training labels were made wrong on purpose.")
     if config.held_out_classes:
         said.append(f"No step trained on {config.held_out_classes} of the classes, and val lacks them.")
+    if config.one_batch is not None:
+        said.append(
+            f"Trained, chosen and tested on the same {config.one_batch} images: no result, but a debugging aid."
+        )
     if config.test_corruption is not Corruption.none:
         kind, severity = config.test_corruption.value, config.corruption_severity
         said.append(f"The test images were corrupted on purpose: {kind}, severity {severity} of 5.")
@@ -51,6 +55,12 @@ def are_new(labels: Tensor, class_names: list[str], number: int, seed: int) -> T
         )
     generator = torch.Generator().manual_seed(derive_seed("new_classes", seed))
     return torch.isin(labels, torch.randperm(len(class_names), generator=generator)[:number])
+
+
+def spread(count: int, number: int) -> Tensor:
+    """Indices of `number` of `count` images at equal distances, or of all; folders list their classes in turn."""
+    number = min(number, count)
+    return torch.arange(number) * count // number
 
 
 def few_per_class(samples: ImageDataset, number: int, seed: int) -> Tensor:

@@ -76,7 +76,7 @@ def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Seq
         top1=float(multiclass_accuracy(scores, labels, num_classes=classes, average="micro")),
         top5=float(multiclass_accuracy(scores, labels, num_classes=classes, average="micro", top_k=min(5, classes))),
         mean_per_class=sum(occurring) / len(occurring),
-        nll=float(-own.clamp_min(LEAST_PROBABILITY).log().mean()),
+        nll=float(0.0 - own.clamp_min(LEAST_PROBABILITY).log().mean()),  # 0, not -0, where all are certain
         ece=float(multiclass_calibration_error(scores, labels, num_classes=classes, n_bins=ECE_BINS, norm="l1")),
         per_class=per_class,
         confusion=confusion,

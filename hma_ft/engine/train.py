@@ -57,7 +57,9 @@ def train(
                 pending_finite_check()  # waits for the device
                 clock.update()
             if logs:
-                train_logger.log_train(state, loss.item(), learning_rate=train_step.learning_rate)
+                train_logger.log_train(
+                    state, loss.item(), top1=train_step.batch_top1(), learning_rate=train_step.learning_rate
+                )
             if stopping:
                 _checkpoint(train_step, train_logger, state, clock)
                 stop.leave_if_asked()

@@ -43,7 +43,7 @@ class TrainLogger:
         self._wall_before = 0.0
         self._logged_step, self._logged_at = 0, time.monotonic()  # of the row before, or where the steps went on
 
-    def log_train(self, state: TrainState, loss: float, *, learning_rate: float) -> None:
+    def log_train(self, state: TrainState, loss: float, *, top1: float, learning_rate: float) -> None:
         """One row of training figures."""
         if state.first_step_seconds == 0.0:
             state.first_step_seconds = seconds_since_start()
@@ -52,9 +52,9 @@ class TrainLogger:
         self._logged_step, self._logged_at = state.step, now
         if self.record is None or self.progress is None:
             return
-        row = {"train/loss": loss, "train/lr": learning_rate, "train/images_per_s": speed}
+        row = {"train/loss": loss, "train/top1": top1, "train/lr": learning_rate, "train/images_per_s": speed}
         self.record.log_metrics(state.step, row)
-        self.progress.update(state.step, loss=loss, lr=learning_rate, images_per_s=speed)
+        self.progress.update(state.step, loss=loss, top1=top1, lr=learning_rate, images_per_s=speed)
 
     def log_val(self, state: TrainState, metrics: Metrics) -> None:
         """One row of val figures."""

@@ -40,6 +40,7 @@ class TrainStep:
         self.average = None if ema_decay is None else ModelEma(method, ema_decay)
         self.model, self.optimizer = accelerator.prepare(method, optimizer)
         self.frozen_digest = digest_of_frozen(method)
+        self._predicted: list[tuple[Tensor, Tensor]] = []  # logits and targets of the last step
 
     def step(self, micro_batches: Sequence[MicroBatch], *, step: int, learning_rate_factor: float) -> Tensor:
         """Train on one global batch and return its loss [], still on the device. `step` is the number of steps before.
@@ -62,6 +63,7 @@ class TrainStep:
                 self.accelerator.backward(loss / len(micro_batches))
             losses.append(loss.detach())
             observations.append(MicroBatchOutput(batch.inputs, output, batch.targets, batch.ids))
+        self._predicted = [(seen.output.logits.detach(), seen.targets) for seen in observations]
         if self.clip_grad_norm is not None:
             self.accelerator.clip_grad_norm_(self.method.parameters(), self.clip_grad_norm)
         with self.accelerator.autocast():
@@ -76,6 +78,12 @@ class TrainStep:
     def learning_rate(self) -> float:
         """Learning rate of the group that has the highest, the head's."""
         return max(group["lr"] for group in self.optimizer.param_groups)
+
+    def batch_top1(self) -> float:
+        """Fraction of the last step's images, of this process, whose likeliest target was predicted."""
+        logits, targets = (torch.cat(part) for part in zip(*self._predicted, strict=True))
+        likeliest = targets if targets.ndim == 1 else targets.argmax(1)
+        return float((logits.argmax(1) == likeliest).float().mean())
 
     def evaluated_weights(self) -> Any:
         """A context in which the method holds the weights that are evaluated: the average if there is one."""

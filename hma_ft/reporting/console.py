@@ -45,9 +45,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, step: int, *, loss: float, lr: float, images_per_s: float) -> None:
+    def update(self, step: int, *, loss: float, top1: float, lr: float, images_per_s: float) -> None:
         """`step` steps are done."""
-        figures = f"loss {loss:.4f}  lr {lr:.2e}  {images_per_s:.0f} images/s"
+        figures = f"loss {loss:.4f}  top-1 {top1:.3f}  lr {lr:.2e}  {images_per_s:.0f} images/s"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, figures=figures)
             return

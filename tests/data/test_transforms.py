@@ -111,10 +111,10 @@ def test_erased_parts_have_the_fill() -> None:
         {"affine_degrees": 40.0},
         {"affine_translate": 0.4},
         {"affine_scale": 0.5},
-        {"policy": "randaugment", "randaugment_ops": 1, "randaugment_magnitude": 20},
-        {"policy": "trivialaugment"},
+        {"auto_augment": "randaugment", "randaugment_ops": 1, "randaugment_magnitude": 20},
+        {"auto_augment": "trivialaugment"},
     ],
-    ids=lambda changes: next(iter(changes.values())) if "policy" in changes else next(iter(changes)),
+    ids=lambda changes: next(iter(changes.values())) if "auto_augment" in changes else next(iter(changes)),
 )
 def test_what_comes_in_from_outside_has_the_fill(changes: dict[str, Any]) -> None:
     """An image all of the fill's colour stays of one colour, whatever one operation does to it."""

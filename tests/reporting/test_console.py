@@ -26,11 +26,22 @@ def test_log_gets_a_line_now_and_then_and_always_the_last_step() -> None:
     log = io.StringIO()
     with Progress(1000, stream=log, line_seconds=1000.0) as progress:
         for step in range(1, 1001):
-            progress.update(step, loss=1.5, lr=0.01, images_per_s=99.6)
+            progress.update(step, loss=1.5, top1=0.25, lr=0.01, images_per_s=99.6)
         progress.note("step 1000: val top-1 0.5 [best]")
     lines = log.getvalue().splitlines()
     assert len(lines) == 3 and all("\x1b" not in line for line in lines)
-    assert lines[0].split() == ["step", "1/1000", "loss", "1.5000", "lr", "1.00e-02", "100", "images/s"]
+    assert lines[0].split() == [
+        "step",
+        "1/1000",
+        "loss",
+        "1.5000",
+        "top-1",
+        "0.250",
+        "lr",
+        "1.00e-02",
+        "100",
+        "images/s",
+    ]
     assert lines[1].startswith("step 1000/1000") and lines[1].endswith("0:00 left")
     assert lines[2] == "step 1000: val top-1 0.5 [best]"
 
@@ -41,7 +52,7 @@ def test_terminal_gets_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with Progress(100, stream=terminal) as progress:
-        progress.update(50, loss=1.5, lr=0.01, images_per_s=99.6)
+        progress.update(50, loss=1.5, top1=0.25, lr=0.01, images_per_s=99.6)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
     assert "50/100" in shown and "loss 1.5000" in shown and "left" in shown
 
