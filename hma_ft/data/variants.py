@@ -38,9 +38,7 @@ def in_words(config: DatasetConfig) -> list[str]:
     if config.held_out_classes:
         said.append(f"No step trained on {config.held_out_classes} of the classes, and val lacks them.")
     if config.one_batch is not None:
-        said.append(
-            f"Trained, chosen and tested on the same {config.one_batch} images: no result, but a debugging aid."
-        )
+        said.append(f"Trained, chosen and tested on the same {config.one_batch} images, to debug: no result.")
     if config.test_corruption is not Corruption.none:
         kind, severity = config.test_corruption.value, config.corruption_severity
         said.append(f"The test images were corrupted on purpose: {kind}, severity {severity} of 5.")

@@ -16,7 +16,7 @@ Step = TypeVar("Step")
 def profiled(steps: Iterable[Step], directory: Path, *, first: int, count: int) -> Iterator[Step]:
     """Yield the steps; record `count` of them from number `first` (0: the next) on, input included.
 
-    Writes `trace.json.gz`, in Chrome's trace format, and `profile.txt`, the operators by their own time, to `directory`.
+    Writes to `directory` the files `trace.json.gz`, in Chrome's trace format, and `profile.txt`, operators by own time.
     """
     remaining = iter(steps)
     for _ in range(first):
