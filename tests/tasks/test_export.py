@@ -153,7 +153,8 @@ def test_a_head_in_closed_form_is_a_linear_layer_in_plain_timm(
     images = sample_images()
     with torch.no_grad():
         logits = model((images / 255 - 0.5) / 0.5).numpy()
-    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", images), logits, atol=SOLVED)
+    tolerance = max(SOLVED, 2e-6 * np.abs(logits).max())  # logits of lda are large
+    np.testing.assert_allclose(onnx_logits(folder / "model.onnx", images), logits, atol=tolerance)
     assert_as_recorded(run, folder / "model.onnx", "predictions.npz", atol=SOLVED)
     assert "timm's layout" in printed
 

@@ -33,3 +33,5 @@ def test_archives_have_the_names_of_today(path: Path) -> None:
         assert not set(RENAMED.values()) & set(run.params)
         assert {"trainer.num_workers", "model.short_name", "method.hma.score_scale"} <= set(run.params)
         assert run.params["dataset.target"].startswith("hma_ft.data.datasets.")
+    predictions = runs[0].read_predictions("")
+    assert predictions is not None and len(predictions.ids) == len(predictions.predicted) > 0
