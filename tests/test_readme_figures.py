@@ -51,7 +51,7 @@ CLAIMS: list[tuple[str, list[Cell]]] = [
             difference(CORRUPTED.format("contrast"), "head_knn", column="verdict"),
         ],
     ),
-    ("and only a bank holds them ({})", [difference(NEIGHBOURS, "head_knn")]),
+    ("(present only in the memory) ({})", [difference(NEIGHBOURS, "head_knn")]),
     ("`hma_head` reaches {}, no more than `head` ({})", [Cell(LATER, "hma_head"), Cell(LATER, "head")]),
     (
         "`head` {}, `hma_head` {}, `head_knn` {}, `mlp_head` {}, `hma_head_label` {}, `knn` {}; the last four are",

@@ -277,7 +277,7 @@ def test_val_is_not_asked_once_it_was_learned_from(run_py: RunPy, tiny: list[str
         (["method=ridge", "method.options.k=5"], "unknown setting method.options.k"),
         (
             ["method=ridge", "+method.options.k=5"],
-            "unknown setting method.options.k; did you mean method.options.ridge?",
+            "unknown setting method.options.k; did you mean",
         ),
         (["method=ranpac", "method.options.width=0"], "method.options.width=0 must be a whole number from 1"),
         (["method=hma", "method.head_init=ridge"], "method.head_init=ridge: method=hma has no linear head"),

@@ -16,7 +16,7 @@ from tests.methods.test_knn import clusters
 def started(build: Build, *overrides: str, train: LabelledFeatures, seen_in_training: Tensor | None = None) -> Cache:
     method = build("cache", *overrides)
     assert isinstance(method, Cache)
-    method.start(some(train, method.memory_init_indices(train.labels, seen_in_training)))
+    method.init_memory(some(train, method.memory_init_indices(train.labels, seen_in_training)))
     return method
 
 
