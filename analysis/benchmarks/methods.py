@@ -22,6 +22,7 @@ METHODS = (
     *("adapter", "adaptformer", "adapter_plus", "hma_lora", "hma_vpt", "hma_adapter"),
 )
 MERGEABLE = ("lora", "dora", "ssf")
+QUICK = ("lora", "hma_lora")
 MODEL, BATCH = "vit_s16", 32
 
 
@@ -31,7 +32,7 @@ def measure(options: Options) -> list[Finding]:
     head_peak = _in_a_process("peak", "head", model, size, repeats)
     full_peak = _in_a_process("peak", "full", model, size, repeats)
     findings = []
-    for name in METHODS:
+    for name in QUICK if options.quick else METHODS:
         times = _in_a_process("steps", name, model, size, repeats)
         peak = _in_a_process("peak", name, model, size, repeats)["bytes"]
         middle, text = ratio(Times(tuple(times["method"])), Times(tuple(times["full"])))
@@ -47,7 +48,7 @@ def measure(options: Options) -> list[Finding]:
                 middle < 1 if bounded else None,
             )
         )
-    for name in MERGEABLE:
+    for name in QUICK[:1] if options.quick else MERGEABLE:
         times = _in_a_process("merged", name, model, size, repeats)
         middle, text = ratio(Times(tuple(times["merged"])), Times(tuple(times["bare"])))
         findings.append(
