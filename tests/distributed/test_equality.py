@@ -57,8 +57,8 @@ def whole_steps(parts: list[Tensor], micro_batches: int) -> list[Tensor]:
 @pytest.mark.parametrize(
     "case",
     [
-        *(Case(), Case(mixup=True), Case(mixup=True, micro_batches=2, datapoints=False), Case(momentum=0.0)),
-        *(Case(peft=LORA), Case(peft=ADAPTFORMER, micro_batches=2, datapoints=False)),
+        *(Case(), Case(mixup=True), Case(mixup=True, micro_batches=2, batch_attention=False), Case(momentum=0.0)),
+        *(Case(peft=LORA), Case(peft=ADAPTFORMER, micro_batches=2, batch_attention=False)),
     ],
     ids=["hard labels", "mixup", "mixup in two micro-batches", "live features", "LoRA", "AdaptFormer"],
 )

@@ -45,7 +45,7 @@ class Case:
     mixup: bool = False
     micro_batches: int = 1
     momentum: float = 0.9
-    datapoints: bool = True
+    batch_attention: bool = True
     peft: PeftConfig = field(default_factory=PeftConfig)  # with a target, the rest of the backbone is frozen
 
 
@@ -62,7 +62,7 @@ def configuration(case: Case) -> Config:
                 label_width=8,
                 heads=2,
                 dropout=0.0,
-                datapoints=case.datapoints,
+                batch_attention=case.batch_attention,
                 real=RealMemoryConfig(size=40, momentum=case.momentum),
                 synthetic=SyntheticMemoryConfig(slots=2),
             ),
