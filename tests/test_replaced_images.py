@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from accelerate.state import AcceleratorState
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -46,7 +47,11 @@ Result = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _young_files_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the second run meets an index that knows the first one's files."""
+    """So that the second run meets an index that knows the first one's files.
+
+    Accelerate keeps the precision of a process's first run; another test of this worker may have had another one.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(content_index, "_SETTLED_NS", 0)
 
 
