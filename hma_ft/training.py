@@ -189,7 +189,7 @@ def _fit(components: RunComponents, train_logger: TrainLogger) -> tuple[TrainSta
         train_logger.record.update_status(max_steps=0)  # no table shall show steps that nobody takes
     clock = _started_clock(components, state)
     with clock.on(Spent.training):
-        seen, later = _taught_and_later(components)
+        seen, later = _seen_and_held_out(components)
         components.method.fit(seen, evaluator.features("val"), later)
     with clock.on(Spent.evaluation):
         metrics = _evaluate_val(components)
@@ -215,7 +215,7 @@ def _calibrate(components: RunComponents, state: TrainState, train_logger: Train
     train_logger.keep_best(method, state.best_step, digest_of_frozen(method))
 
 
-def _taught_and_later(components: RunComponents) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+def _seen_and_held_out(components: RunComponents) -> tuple[LabelledFeatures, LabelledFeatures | None]:
     """Training features of the classes that are learned, and of those that come later, if any."""
     train, seen_in_training = components.evaluator.features("train"), components.splits.seen_in_training
     if seen_in_training is None:

@@ -107,7 +107,7 @@ def test_every_method_learns(method: str, run_py: RunPy, tiny: list[str], tmp_pa
     assert done.returncode == 0, done.stderr
     losses = val_losses(only_run(tmp_path))
     assert len(losses) == 3
-    assert losses[2] < losses[0] - 0.005
+    assert losses[2] < losses[0] - (0.005 if method == "head_knn_tuned" else 0.01)
     assert 0 < result(only_run(tmp_path))["params/trainable"] <= result(only_run(tmp_path))["params/total"]
 
 
@@ -119,7 +119,7 @@ def test_fitted_heads_need_no_training(method: str, run_py: RunPy, tiny: list[st
     assert done.returncode == 0, done.stderr
     figures = result(only_run(tmp_path))
     assert figures["params/trainable"] == 0
-    assert figures["test/top1"] > 0.2
+    assert figures["test/top1"] > (0.2 if method == "ncm" else 0.3)
     status = json.loads((only_run(tmp_path) / "status.json").read_text())
     assert (status["state"], status["step"], status["max_steps"]) == ("finished", 0, 0)
     chosen = {"knn": {"k", "temperature"}, "ridge": {"ridge"}, "ranpac": {"ridge"}, "logreg": {"C"}}.get(method, set())
@@ -223,7 +223,7 @@ def test_options_of_the_loop(options: list[str], run_py: RunPy, tiny: list[str],
     done = run_py(*tiny, "method=hma", *LEARNING, *options)
     assert done.returncode == 0, done.stderr
     losses = val_losses(only_run(tmp_path))
-    assert losses[2] < losses[0] - 0.005
+    assert losses[2] < losses[0] - 0.01
 
 
 def test_a_loss_that_is_not_finite_names_step_and_samples(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from hma_ft.backbone.create import create_backbone
 from hma_ft.config.frozen import typed
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config
 from hma_ft.methods.base import Method
-from hma_ft.methods.create import create_method
+from hma_ft.methods.create import create_untrained
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 CLASSES = 47  # DTD's
@@ -32,14 +31,7 @@ def build(*overrides: str, device: str = "meta") -> Built:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = typed(compose("config", list(overrides)))
     with torch.device(device):
-        backbone = create_backbone(
-            config.model,
-            image_size=config.model.image_size,
-            tokens=config.method.tokens,
-            peft=config.method.peft,
-            load=False,
-        )
-        return Built(create_method(config.method, backbone, CLASSES, soft_labels=False), config)
+        return Built(create_untrained(config, CLASSES), config)
 
 
 def choices(group: str) -> list[str]:

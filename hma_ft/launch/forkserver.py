@@ -47,7 +47,7 @@ def _started(process: BaseProcess) -> BaseProcess:
 
 
 def _become_trial(arguments: list[str], folder: str, output: str, settings: dict[str, str]) -> NoReturn:
-    """As if the interpreter had been started for it."""
+    """Become the process of a trial, as if an interpreter had been started for it."""
     os.setsid()
     with open(os.devnull, "rb") as nothing, open(output, "ab") as log:
         os.dup2(nothing.fileno(), 0)

@@ -1,12 +1,12 @@
 """A fixed set of training features: the support set of HMA, the neighbours of kNN."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from hma_ft.memory.growing import GrowingBuffers
 
 
-class FeatureBank(nn.Module):
+class FeatureBank(GrowingBuffers):
     """Features [N, D], labels [N] and sample ids [N]; empty until it is set, saved with the model."""
 
     features: Tensor
@@ -44,14 +44,6 @@ class FeatureBank(nn.Module):
         removed = torch.isin(self.ids, ids.to(self.ids))
         self.set(self.features[~removed], self.labels[~removed], self.ids[~removed])
         return int(removed.sum())
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take the size of what was saved: an empty bank accepts any number of rows."""
-        for name, buffer in list(self.named_buffers()):
-            saved = state_dict.get(prefix + name)
-            if saved is not None and saved.shape[1:] == buffer.shape[1:]:
-                setattr(self, name, buffer.new_empty(saved.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def class_balanced(labels: Tensor, size: int, seed: int = 0) -> Tensor:

@@ -6,16 +6,17 @@ ids and labels.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from hma_ft.memory.growing import GrowingBuffers
 
 BLOCK_ELEMENTS = 2**24  # of a block of features in float64: 128 MiB
 
 
-class ClassSums(nn.Module):
+class ClassSums(GrowingBuffers):
     """Sums over N images of C classes with features x [D], in float64, about a fixed `origin`.
 
     The origin, the mean of the images that came first, keeps the digits that a difference of large sums would lose; no
@@ -137,11 +138,3 @@ class ClassSums(nn.Module):
         """Features [N, any] as blocks [n, D] in float64, lifted."""
         for part in features.split(max(1, BLOCK_ELEMENTS // max(self.width, len(self.counts)))):
             yield part.double() if lift is None else lift(part.double())
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take the number of images, and of classes that came later, from what was saved."""
-        for name, buffer in list(self.named_buffers()):
-            saved = state_dict.get(prefix + name)
-            if saved is not None and saved.shape[1:] == buffer.shape[1:]:
-                setattr(self, name, buffer.new_empty(saved.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -18,6 +18,7 @@ from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.ring_buffer import NO_ID, ids_overlap
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
+from hma_ft.methods.choose import add_to_score, best_choice
 from hma_ft.methods.neighbours import l2_normalize
 from hma_ft.methods.options import COUNT, NOT_NEGATIVE, POSITIVE, SWITCH, list_of, read_options
 from hma_ft.precision import at_least_single, without_autocast
@@ -138,10 +139,8 @@ class Cache(Method):
             read = {beta: self._read(affinities, known, beta) for beta in {choice.beta for choice in self.choices}}
             for score, (alpha, beta) in zip(scores, self.choices, strict=True):
                 logits = linear + alpha * read[beta]
-                score[0] += (logits.argmax(1) == labels).sum()
-                score[1] -= functional.cross_entropy(logits, labels, reduction="sum")
-        best = max(zip(self.choices, scores.tolist(), strict=True), key=lambda choice: choice[1])[0]
-        self.chosen_strength.copy_(torch.tensor(best, dtype=torch.float64))
+                add_to_score(score, logits, labels)
+        self.chosen_strength.copy_(torch.tensor(best_choice(self.choices, scores), dtype=torch.float64))
 
     @property
     def chosen(self) -> dict[str, float]:

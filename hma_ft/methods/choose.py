@@ -1,8 +1,8 @@
 """What val chooses between: classifiers that differ in a hyperparameter. Accuracy decides, then likelihood."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hma_ft.methods.base import LabelledFeatures
+
+Option = TypeVar("Option")
 
 ABSENT = -1e4  # logit of a class without a training image: probability 0 in single precision
 BLOCK_ROWS = 4096  # images whose logits are computed at a time
@@ -33,6 +35,17 @@ class Score(NamedTuple):
 
     accuracy: float
     log_likelihood: float  # mean, nats an image
+
+
+def add_to_score(score: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """Add some images to a score [2], in place: those recognised, and their summed log-likelihood."""
+    score[0] += (logits.argmax(1) == labels).sum()
+    score[1] -= functional.cross_entropy(logits, labels, reduction="sum")
+
+
+def best_choice(choices: Sequence[Option], scores: Tensor) -> Option:
+    """The choice with the highest of scores [choices, 2]: accuracy decides, then likelihood; of equals the first."""
+    return max(zip(choices, scores.tolist(), strict=True), key=lambda scored: scored[1])[0]
 
 
 def score(logits: Tensor, labels: Tensor) -> Score:

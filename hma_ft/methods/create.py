@@ -1,10 +1,23 @@
 """From a method's configuration to the method."""
 
 from hma_ft.backbone.backbone import Backbone
-from hma_ft.config.schema import HeadInit, MethodConfig
+from hma_ft.backbone.create import create_backbone
+from hma_ft.config.schema import Config, HeadInit, MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.importing import import_class
 from hma_ft.methods.base import Method
+
+
+def create_untrained(config: Config, num_classes: int) -> Method:
+    """Build backbone and method of a run with random weights, on torch's default device; no file is read."""
+    backbone = create_backbone(
+        config.model,
+        image_size=config.augment.image_size,
+        tokens=config.method.tokens,
+        peft=config.method.peft,
+        load=False,
+    )
+    return create_method(config.method, backbone, num_classes, soft_labels=False)
 
 
 def create_method(config: MethodConfig, backbone: Backbone, num_classes: int, *, soft_labels: bool) -> Method:

@@ -22,6 +22,7 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
+from hma_ft.methods.choose import add_to_score, best_choice
 from hma_ft.methods.knn import VOTING
 from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, nearest_in_blocks, weighted_vote
 from hma_ft.methods.options import COUNT, FRACTION, POSITIVE, Kind, either, list_of, one_of, read_options
@@ -138,10 +139,8 @@ class HeadKNN(Method):
                         )
                     }
                 logits = self._mixed(head, votes[k, temperature], weight)
-                score[0] += (logits.argmax(1) == labels).sum()
-                score[1] -= functional.cross_entropy(logits, labels, reduction="sum")
-        best = max(zip(self.choices, scores.tolist(), strict=True), key=lambda choice: choice[1])[0]
-        self.chosen_mixture.copy_(torch.tensor(best, dtype=torch.float64))
+                add_to_score(score, logits, labels)
+        self.chosen_mixture.copy_(torch.tensor(best_choice(self.choices, scores), dtype=torch.float64))
 
     @property
     def chosen(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.base import LabelledFeatures, Memory, Method, joined
+from hma_ft.methods.choose import best_choice
 from hma_ft.methods.neighbours import knn_probabilities, l2_normalize, nearest_in_blocks, weighted_vote
 from hma_ft.methods.options import COUNT, POSITIVE, list_of, one_of, read_options
 
@@ -44,8 +45,7 @@ class KNN(Method):
     def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Store all training features and choose k and temperature, of equal choices the first."""
         self.bank.set(*l2_normalize(train if later is None else joined(train, later)))
-        scores = self._scores(val).tolist()
-        k, temperature = max(zip(self.choices, scores, strict=True), key=lambda choice: choice[1])[0]
+        k, temperature = best_choice(self.choices, self._scores(val))
         self.k.fill_(k)
         self.temperature.fill_(temperature)
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import torch
 
-from hma_ft.backbone.create import create_backbone
 from hma_ft.config.schema import Config, Reads
 from hma_ft.errors import UserError
 from hma_ft.methods.base import Method
-from hma_ft.methods.create import create_method
+from hma_ft.methods.create import create_untrained
 
 ANY_CLASSES = 2  # the data set, which knows their number, isn't read yet
 
@@ -20,14 +19,7 @@ def model_problems(config: Config) -> list[str]:
     """
     try:
         with torch.device("meta"):
-            backbone = create_backbone(
-                config.model,
-                image_size=config.augment.image_size,
-                tokens=config.method.tokens,
-                peft=config.method.peft,
-                load=False,
-            )
-            method = create_method(config.method, backbone, ANY_CLASSES, soft_labels=False)
+            method = create_untrained(config, ANY_CLASSES)
     except UserError as error:
         return [str(error)]
     return list(_contradictions(method, config))
