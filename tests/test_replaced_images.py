@@ -205,7 +205,7 @@ def test_a_run_does_not_continue_on_other_images(tmp_path: Path) -> None:
     root, kept, runs = tmp_path / "data", tmp_path / "kept", tmp_path / "runs"
     folder(root, 0)
     shutil.copytree(root, kept)
-    longer = ["trainer.max_steps=80", "trainer.eval_every=10"]
+    longer = ["trainer.max_steps=80", "trainer.eval_every=10", "trainer.checkpoint_minutes=0"]
 
     def stop_after_a_checkpoint() -> None:
         while not list(runs.glob("folder/*/checkpoints/step-*.pt")):

@@ -1,5 +1,8 @@
 """One training step of a method on a GPU, without the bookkeeping of a run."""
 
+import gc
+import time
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -7,29 +10,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from analysis.benchmarks.released_head import ReleasedHead
-from analysis.benchmarks.setting import CLASSES, sgd
-from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import (
-    BackboneTuning,
-    HMAConfig,
-    MethodConfig,
-    ModelConfig,
-    RealMemoryConfig,
-    TokensConfig,
-)
+from analysis.benchmarks.setting import sgd
+from analysis.benchmarks.timing import interleaved
+from analysis.methods.build import CLASSES, build
+from hma_ft.build import prepare_for_device
+from hma_ft.config.schema import TrainerConfig
 from hma_ft.methods.base import Method, MicroBatchOutput, Output
-from hma_ft.methods.create import create_method
 from hma_ft.methods.hma import HMA
 
-LINEAR_TARGET, HMA_TARGET = "hma_ft.methods.linear.Linear", "hma_ft.methods.hma.HMA"
-LIVE = HMAConfig(real=RealMemoryConfig(momentum=0.0))
-METHODS = {
-    "full": MethodConfig(target=LINEAR_TARGET, backbone=BackboneTuning.full),
-    "head": MethodConfig(target=LINEAR_TARGET, backbone=BackboneTuning.frozen),
-    "hma": MethodConfig(target=HMA_TARGET, backbone=BackboneTuning.full),
-    "hma without momentum encoder": MethodConfig(target=HMA_TARGET, backbone=BackboneTuning.full, hma=LIVE),
-    "hma_head": MethodConfig(target=HMA_TARGET, backbone=BackboneTuning.frozen),
-}
+NOT_BY_NAME = {"hma without momentum encoder": ("method=hma", "method.hma.real.momentum=0")}
+PEFT = (
+    *("head", "head_cls", "bitfit", "layernorm", "partial", "lora", "dora", "ssf", "vpt_shallow", "vpt_deep"),
+    *("adapter", "adaptformer", "adapter_plus", "tokens_prop", "tokens_standard", "hma_head", "hma_lora", "hma_vpt"),
+    "hma_adapter",
+)
 
 
 class Sizes(NamedTuple):
@@ -37,31 +31,37 @@ class Sizes(NamedTuple):
 
     models: tuple[str, ...]
     input_models: tuple[str, ...]
-    side: int
     batch: int
     repeats: int
     steps: int  # per repeat
 
 
-FULL = Sizes(
-    ("vit_base_patch32_224", "vit_base_patch16_224"), ("vit_base_patch32_224", "deit_tiny_patch16_224"), 224, 128, 5, 10
-)
-QUICK = Sizes(("vit_tiny_patch16_224",), ("vit_tiny_patch16_224",), 32, 8, 2, 1)
+class Measured(NamedTuple):
+    """What a training step costs."""
+
+    seconds: float  # the median
+    peak: int  # bytes on the GPU; 0 without one
+    first: float  # seconds of the first step, compilation included
+
+
+FULL = Sizes(("vit_b32", "vit_b16"), ("vit_b32", "deit_tiny"), 128, 5, 10)
+QUICK = Sizes(("vit_micro",), ("vit_micro",), 8, 2, 1)
 
 
 class Setup:
     """A method on the device with an optimizer: one training step of the run's loop, without its bookkeeping."""
 
-    def __init__(self, model: str, method: str, sizes: Sizes, *, compile: bool, per_sample: bool) -> None:
+    def __init__(
+        self, model: str, method: str, sizes: Sizes, *, compiled: bool = False, per_sample: bool = False
+    ) -> None:
         torch.manual_seed(0)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        config = ModelConfig(name=model, pretrained=False, image_size=sizes.side)
-        backbone = create_backbone(config, image_size=sizes.side, tokens=TokensConfig())
-        built = create_method(METHODS[method], backbone, CLASSES, soft_labels=False)
-        self.method: Method = built.to(self.device).train()
-        self.released = ReleasedHead(built.head) if per_sample and isinstance(built, HMA) else None
-        if compile:
-            self.method.backbone.compile()
+        chosen = NOT_BY_NAME.get(method, (f"method={method}",))
+        built = build(*chosen, f"model={model}", device=self.device.type)
+        self.side = built.config.model.image_size
+        self.method: Method = built.method.train()
+        prepare_for_device(self.method, TrainerConfig(compile=compiled, channels_last=self.device.type == "cuda"))
+        self.released = ReleasedHead(self.method.head) if per_sample and isinstance(self.method, HMA) else None
         self.optimizer = sgd(self.method)
 
     def step(self, images: Tensor, labels: Tensor, ids: Tensor) -> None:
@@ -77,8 +77,37 @@ class Setup:
         self.optimizer.zero_grad()
 
 
-def random_batch(sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, labels and ids on the device."""
-    images = torch.randint(256, (sizes.batch, 3, sizes.side, sizes.side), dtype=torch.uint8)
+def measure(
+    model: str, method: str, sizes: Sizes, *, compiled: bool = False, per_sample: bool = False
+) -> Measured | None:
+    """Time and memory of a step; None where the memory of the GPU does not suffice."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        setup = Setup(model, method, sizes, compiled=compiled, per_sample=per_sample)
+        data = random_batch(sizes, setup.side, setup.device)
+        started = time.perf_counter()
+        several(setup, data, 1)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        first = time.perf_counter() - started
+        times = interleaved({"": partial(several, setup, data, sizes.steps)}, repeats=sizes.repeats)[""]
+    except torch.OutOfMemoryError:
+        return None
+    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return Measured(times.median / sizes.steps, peak, first)
+
+
+def several(setup: Setup, data: tuple[Tensor, Tensor, Tensor], steps: int) -> None:
+    """So many steps on the same batch."""
+    for _ in range(steps):
+        setup.step(*data)
+
+
+def random_batch(sizes: Sizes, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Images as the loader gives them, labels and ids, on the device."""
+    images = torch.randint(256, (sizes.batch, 3, side, side), dtype=torch.uint8, device=device)
     labels, ids = torch.randint(CLASSES, (sizes.batch,)), torch.arange(sizes.batch)
-    return images.to(device), labels.to(device), ids.to(device)
+    return images.contiguous(memory_format=torch.channels_last), labels.to(device), ids.to(device)

@@ -4,6 +4,7 @@ from typing import Self
 
 import torch
 from timm.data import resolve_model_data_config
+from timm.layers import DropPath
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -96,6 +97,17 @@ class Backbone(nn.Module):
         for module in (*self.tokens.modules, *self.peft.modules):
             module.train(mode)
         return self
+
+    def compile_blocks(self) -> None:
+        """Compile every transformer block by itself, in place: equal blocks share a graph, and names stay.
+
+        Drop path stays outside the graphs: its rate is another one in every block.
+        """
+        for block in self.vit.blocks:
+            for module in block.modules():
+                if isinstance(module, DropPath):
+                    module.forward = torch.compiler.disable(module.forward)
+            block.compile()
 
     def merge(self) -> None:
         """Fold what was added into timm's own weights, in place, where that is possible; before prediction only."""

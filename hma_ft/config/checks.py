@@ -195,12 +195,15 @@ def _trainer(config: Config) -> Iterator[str]:
         trainer__eval_every=trainer.eval_every,
         trainer__eval_batch_size=trainer.eval_batch_size,
         trainer__log_every=trainer.log_every,
-        trainer__checkpoint_minutes=trainer.checkpoint_minutes,
         trainer__cache_features_gb=trainer.cache_features_gb,
     )
     yield from _at_most(MOST_IMAGES, trainer__batch_size=trainer.batch_size)
     yield from _at_most(MOST_IMAGES, trainer__eval_batch_size=trainer.eval_batch_size)
-    yield from _not_negative(trainer__num_workers=trainer.num_workers)
+    yield from _not_negative(
+        trainer__num_workers=trainer.num_workers,
+        trainer__checkpoint_minutes=trainer.checkpoint_minutes,
+        trainer__eval_cache_gb=trainer.eval_cache_gb,
+    )
     yield from _at_most(MOST_WORKERS, trainer__num_workers=trainer.num_workers)
     if trainer.clip_grad_norm is not None:
         yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)

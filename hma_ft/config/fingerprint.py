@@ -46,6 +46,7 @@ LEFT_OUT = {
     "trainer.device",
     "trainer.log_every",
     "trainer.checkpoint_minutes",
+    "trainer.eval_cache_gb",
     "trainer.cache_features",
     "trainer.cache_features_gb",
     "trainer.profile_steps",

@@ -35,7 +35,7 @@ def mix(
     targets = _smoothed(labels, num_classes, label_smoothing)
     if not (mixup_alpha or cutmix_alpha):
         return images, targets, None
-    partner = _partners(len(labels)).to(labels.device)
+    partner = _partners(len(labels), labels.device)
     generator = torch.Generator().manual_seed(derive_seed("mixing", seed, step))
     cut = bool(cutmix_alpha) and (not mixup_alpha or bool(torch.rand((), generator=generator) < 0.5))
     share = _beta(cutmix_alpha if cut else mixup_alpha, generator)
@@ -51,10 +51,11 @@ def _smoothed(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
     return functional.one_hot(labels, num_classes).float() * (1 - smoothing) + smoothing / num_classes
 
 
-def _partners(count: int) -> Tensor:
+def _partners(count: int, device: torch.device) -> Tensor:
     """Row 2i with 2i+1."""
-    partner = torch.arange(count) ^ 1
-    return torch.where(partner < count, partner, torch.arange(count))
+    rows = torch.arange(count, device=device)
+    partner = rows ^ 1
+    return torch.where(partner < count, partner, rows)
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:

@@ -26,7 +26,7 @@ def arithmetic_in_force(
         "autocast": str(dtype),
         "matmul": torch.get_float32_matmul_precision(),
         "channels_last": _is_channels_last(backbone),
-        "compiled": getattr(backbone, "_compiled_call_impl", None) is not None,
+        "compiled": any(module._compiled_call_impl is not None for module in backbone.modules()),
     }
     if device.type == "cpu":
         found |= {"threads": torch.get_num_threads(), "instructions": torch.backends.cpu.get_cpu_capability()}

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: written aside, synced, renamed; the name holds the checksum; two are kept.
+"""Checkpoints that survive a crash: written aside, synced, renamed; the name holds the checksum.
 
 Kinds: `step` continues a run, `best` holds the weights that val chose, `support` what they read of training images.
 """
@@ -8,14 +8,16 @@ import hashlib
 import os
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from hma_ft.errors import UserError
 
 KEPT = 2
+_DIGITS = 16  # of the checksum in a name
 _NAME = re.compile(r"(?P<kind>[a-z]+)-(?P<step>\d{8})-(?P<digest>[0-9a-f]{16})\.pt")
 
 
@@ -28,10 +30,11 @@ def save(directory: Path, state: dict[str, Any], *, kind: str, step: int) -> Pat
     temporary = directory / f".{kind}-{os.getpid()}.tmp"
     try:
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            written = _Hashed(file)
+            torch.save(state, written)
             file.flush()
             os.fsync(file.fileno())
-        path = directory / f"{kind}-{step:08d}-{_digest(temporary)}.pt"
+        path = directory / f"{kind}-{step:08d}-{written.digest}.pt"
         temporary.replace(path)
         _sync_directory(directory)
     except (OSError, RuntimeError) as error:  # torch wraps what the file object raises
@@ -45,10 +48,43 @@ def save(directory: Path, state: dict[str, Any], *, kind: str, step: int) -> Pat
     return path
 
 
+class _Hashed:
+    """A file that is written from its beginning to its end, and its checksum."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Pass on to the file."""
+        self._sha256.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Pass on to the file."""
+        self._file.flush()
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far."""
+        return self._sha256.hexdigest()[:_DIGITS]
+
+
 def prune(directory: Path, *, kind: str, keep: int = KEPT) -> None:
     """Remove all but the newest `keep` files of a kind, and what a killed process left behind."""
+    _remove_leftovers(directory)
     for path in _newest_first(directory, kind)[keep:]:
         path.unlink(missing_ok=True)
+
+
+def prune_others(directory: Path, *, kind: str, names: Collection[str]) -> None:
+    """Remove the files of a kind that are not named."""
+    for path in _newest_first(directory, kind):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
+
+
+def _remove_leftovers(directory: Path) -> None:
     for leftover in directory.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
@@ -116,7 +152,7 @@ def _step(path: Path) -> int:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 def _sync_directory(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.data.loading import eval_batches
 from hma_ft.engine.costs import CostClock, Spent
+from hma_ft.engine.eval_images import EvalImages
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.predictor import Predictor
 from hma_ft.methods.base import LabelledFeatures, Method
@@ -48,8 +50,10 @@ class Evaluator(Predictor):
         precision: Precision = Precision.fp32,
         store: FeatureStore | None = None,
         final_weights: bool = False,
+        kept_bytes: int = 0,
     ) -> None:
-        """`store` shares the features of a frozen backbone between runs.
+        """`store` shares the features of a frozen backbone between runs; `kept_bytes` bounds what keeps val and test
+        ready for the next pass of one that trains.
 
         `final_weights`: the method is a finished run's, so that a support set which came with its weights holds.
         """
@@ -63,6 +67,18 @@ class Evaluator(Predictor):
         self.final_weights = final_weights
         self.clock = CostClock()  # which counts features of splits; a run's training counts on it too
         self._fixed: dict[str, LabelledFeatures] = {}
+        self._images = EvalImages(0 if method.has_frozen_features else kept_bytes)
+        self._held: dict[str, LabelledFeatures] | None = None  # of splits, while no weight changes
+        self._prepared: set[str] = set()  # modes, likewise
+
+    @contextmanager
+    def weights_held(self) -> Iterator[None]:
+        """Inside, no weight changes: a split's features are computed once, whatever the number of modes."""
+        self._held, self._prepared = {}, set()
+        try:
+            yield
+        finally:
+            self._held = None
 
     def predict(self, split: str, mode: str) -> Predictions:
         """Class probabilities of a split in an inference mode; `batch` reads shuffled batches."""
@@ -88,16 +104,23 @@ class Evaluator(Predictor):
         bank = self.method.support_bank(mode)
         if bank is None or (self.final_weights and len(bank) > 0):
             return
+        if self._held is not None and mode in self._prepared:
+            return
         needed = self.method.support_indices(mode, self.splits["train"].labels)
         if needed is not None:
             self.method.set_support(self.features("train", needed))
+            self._prepared.add(mode)
 
     @torch.no_grad()
     def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
         """Features, labels and ids of a split or of some of its samples, on the device."""
         if self.method.has_frozen_features:
             return self._fixed_features(split, indices)
-        return self._extract(split, indices)
+        if self._held is None or indices is not None:
+            return self._extract(split, indices)
+        if split not in self._held:
+            self._held[split] = self._extract(split, None)
+        return self._held[split]
 
     def some_features(self, split: str, indices: Tensor) -> LabelledFeatures:
         """Features of few samples: those that are stored already, else of these alone."""
@@ -139,15 +162,20 @@ class Evaluator(Predictor):
         return seen
 
     def _read(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
-        return eval_batches(
-            self.splits[split],
-            self.transform,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            order=indices,
-            rank=self.accelerator.process_index,
-            world_size=self.accelerator.num_processes,
-        )
+        """This process's batches; those of val and test, which every evaluation reads, are kept."""
+
+        def load() -> Iterator[Batch]:
+            return eval_batches(
+                self.splits[split],
+                self.transform,
+                batch_size=self.batch_size,
+                num_workers=self.num_workers,
+                order=indices,
+                rank=self.accelerator.process_index,
+                world_size=self.accelerator.num_processes,
+            )
+
+        return load() if split == "train" or indices is not None else self._images.batches(split, load)
 
     def _features_of(self, batch: Batch) -> LabelledFeatures:
         batch = batch.to(self.accelerator.device)

@@ -68,11 +68,12 @@ def evaluate_all(
     Of a method that has learned from val, test alone.
     """
     headline, *others = method.inference_modes()
-    for mode in (headline, *others):
-        for split in ("test",) if method.learns_from_val else ("val", "test"):
-            predictions = evaluator.predict(split, mode)
-            metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
-            yield split, "" if mode == headline else f"_{mode}", predictions, metrics
+    with evaluator.weights_held():
+        for mode in (headline, *others):
+            for split in ("test",) if method.learns_from_val else ("val", "test"):
+                predictions = evaluator.predict(split, mode)
+                metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
+                yield split, "" if mode == headline else f"_{mode}", predictions, metrics
 
 
 def _times(state: TrainState, train_logger: TrainLogger) -> dict[str, float]:

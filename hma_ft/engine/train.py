@@ -40,7 +40,7 @@ def train(
     """
     with stop.deferred(), clock.on(Spent.training):
         if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
-            _evaluate(train_step, evaluate_val, train_logger, state, stop, clock)
+            _evaluate(train_step, evaluate_val, train_logger, state, stop, clock, max_steps=config.max_steps)
         pending_finite_check: Callable[[], None] | None = None
         for micro_batches in steps:
             factor = learning_rate_factor(schedule, state.step, config.max_steps)
@@ -53,7 +53,7 @@ def train(
             evaluates = _evaluation_due(state, config)
             logs = evaluates or state.step % config.log_every == 0 or state.step == 1
             stopping = _asked_to_stop(stop, train_step.accelerator, logs)
-            if logs or stopping or train_logger.checkpoint_due():
+            if logs or stopping or train_logger.checkpoint_due(evaluated=False):
                 pending_finite_check()  # waits for the device
                 clock.update()
             if logs:
@@ -64,8 +64,8 @@ def train(
                 _checkpoint(train_step, train_logger, state, clock)
                 stop.leave_if_asked()
             if evaluates:
-                _evaluate(train_step, evaluate_val, train_logger, state, stop, clock)
-            elif train_logger.checkpoint_due():
+                _evaluate(train_step, evaluate_val, train_logger, state, stop, clock, max_steps=config.max_steps)
+            elif train_logger.checkpoint_due(evaluated=False):
                 _checkpoint(train_step, train_logger, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
         if stop.agreed(train_step.accelerator):
@@ -85,8 +85,10 @@ def _evaluate(
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
+    *,
+    max_steps: int,
 ) -> None:
-    """Evaluate val, keep the weights if they are the best, write a checkpoint.
+    """Evaluate val, keep the weights if they are the best; write a checkpoint where one is due, and at the end.
 
     A signal cuts the evaluation short: it changes nothing, so the checkpoint is that of the step before it. Several
     processes finish it, as they can't all leave a collective operation at the same point.
@@ -110,7 +112,8 @@ def _evaluate(
     else:  # it will be done again
         state.costs = before
         clock.go_on_from(before)
-    _checkpoint(train_step, train_logger, state, clock)
+    if metrics is None or state.step == max_steps or train_logger.checkpoint_due(evaluated=True):
+        _checkpoint(train_step, train_logger, state, clock)
     if metrics is None:
         stop.leave_if_asked()
 

@@ -1,6 +1,7 @@
 """Logging and checkpoints of the training loop; only rank 0 writes."""
 
 import time
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class TrainLogger:
         self.batch_size = batch_size
         self._interval = checkpoint_minutes * 60.0
         self._saved_at = time.monotonic()
+        self._named: deque[set[str]] = deque(maxlen=checkpoint.KEPT)  # best weights that the kept checkpoints name
         self._wall_before = 0.0
         self._logged_step, self._logged_at = 0, time.monotonic()  # of the row before, or where the steps went on
 
@@ -61,17 +63,23 @@ class TrainLogger:
         if self.record is None or self.progress is None:
             return
         self.record.log_metrics(state.step, metrics.scalars("val") | {"val/best_top1": state.best_top1})
+        self.record.update_status(step=state.step)
         self.progress.note(
             f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})"
         )
 
     def keep_best(self, method: Method, step: int, frozen_digest: str) -> str:
-        """Save the weights that the method holds; the name of their file."""
+        """Save the weights that the method holds; the name of their file.
+
+        Best weights before them go, unless a checkpoint from which the run may continue names them.
+        """
         if self.record is None:
             return ""
         state = {"format": FORMAT, "method": trainable_state_dict(method, inference_only=True)}
         state[FROZEN_DIGEST] = frozen_digest
-        return checkpoint.save(self.checkpoints, state, kind="best", step=step).name
+        name = checkpoint.save(self.checkpoints, state, kind="best", step=step).name
+        checkpoint.prune_others(self.checkpoints, kind="best", names={name}.union(*self._named))
+        return name
 
     def keep_support(self, method: Method, train: ImageDataset, step: int) -> None:
         """Save what the chosen weights, those of `step`, read of training images. Once a run: it may be large.
@@ -95,16 +103,19 @@ class TrainLogger:
             content = {"format": FORMAT, "learner": train_step.state_dict(), "state": asdict(state)}
             checkpoint.save(self.checkpoints, content, kind="step", step=state.step)
             checkpoint.prune(self.checkpoints, kind="step")
-            checkpoint.prune(self.checkpoints, kind="best")
+            self._named.append({state.best_file})
+            checkpoint.prune_others(self.checkpoints, kind="best", names=set().union(*self._named))
             self.record.update_status(step=state.step)
             if self.mlflow_logger is not None:  # not before: rows that no checkpoint holds may be taken back
                 self.mlflow_logger.push()
         self._saved_at = time.monotonic()
         self._logged_step, self._logged_at = state.step, self._saved_at
 
-    def checkpoint_due(self) -> bool:
-        """Whether the last checkpoint is older than `checkpoint_minutes`."""
-        return self.record is not None and time.monotonic() - self._saved_at > self._interval
+    def checkpoint_due(self, *, evaluated: bool) -> bool:
+        """Whether the last checkpoint is older than `checkpoint_minutes`; with 0, after every evaluation."""
+        if self.record is None or (self._interval == 0 and not evaluated):
+            return False
+        return time.monotonic() - self._saved_at >= self._interval
 
     def resume(self, train_step: TrainStep, directory: Path) -> TrainState:
         """The state of the newest whole checkpoint, loaded into the learner; a new one if there is none."""
@@ -116,6 +127,7 @@ class TrainLogger:
             self.record.rewind(state.rows)
             # best weights of steps that will be done again, perhaps with another outcome
             checkpoint.remove_later(self.checkpoints, kind="best", step=state.step)
+            self._named.append({path.name for path in self.checkpoints.glob("best-*.pt")})
         self._logged_step, self._logged_at = state.step, time.monotonic()
         self._wall_before = state.wall_seconds
         return state

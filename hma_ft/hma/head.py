@@ -55,6 +55,7 @@ class HMAHead(nn.Module):
         self.support: FeatureBank | None = None
         self._cached_real: KeyValue | None = None
         self._cached_context: KeyValue | None = None
+        self._training_logits = self._logits
         if has_real:
             self.real_attention = self._attention()
             self.real_memory = RealMemory(
@@ -79,6 +80,13 @@ class HMAHead(nn.Module):
 
     def forward(self, features: Tensor, ids: Tensor | None = None) -> Tensor:
         """Features [B, D] -> logits [B, C]; sample ids [B] (mixed pairs: [B, 2]) keep an image from its own row."""
+        return (self._training_logits if self.training else self._logits)(features, ids)
+
+    def compile_training(self) -> None:
+        """Compile what a training step does. Evaluation, whose batches and modes vary, gains nothing by a graph."""
+        self._training_logits = torch.compile(self._logits)
+
+    def _logits(self, features: Tensor, ids: Tensor | None) -> Tensor:
         if self.labels is None:
             return self.classifier(features)
         rows = self.read_real(self.labels.append_label_embedding(features, None), ids)

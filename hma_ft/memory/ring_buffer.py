@@ -97,8 +97,8 @@ class RealMemory(nn.Module):
         if ids is not None:
             self.ids[slots] = _as_pairs(ids[skipped:])
         else:
-            self.ids[slots] = NO_ID
-        self.filled[slots] = True
+            self.ids.index_fill_(0, slots, NO_ID)
+        self.filled.index_fill_(0, slots, True)  # a scalar put by index would be copied over, and waited for
 
     def age(self) -> Tensor:
         """How many rows were written after each one, int64 [R]; of rows that were never written it means nothing."""

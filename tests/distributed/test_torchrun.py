@@ -18,7 +18,13 @@ pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 SETTINGS = ["method=hma", "method.hma.dropout=0", "optimizer=sgd", "optimizer.lr=0.01", "trainer.max_steps=24"]
-SETTINGS += ["trainer.log_every=2", "trainer.eval_every=8", "trainer.ema_decay=0.9", "augment.mixup_alpha=0.3"]
+SETTINGS += [
+    "trainer.checkpoint_minutes=0",
+    "trainer.log_every=2",
+    "trainer.eval_every=8",
+    "trainer.ema_decay=0.9",
+    "augment.mixup_alpha=0.3",
+]
 
 
 def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.Popen[str]:

@@ -90,3 +90,9 @@ def test_of_one_step_the_later_file_is_the_newer(tmp_path: Path) -> None:
         os.utime(path, (1, 100 + evaluated))
     loaded = checkpoint.load_newest(tmp_path, kind="step")
     assert loaded is not None and loaded["evaluated"]
+
+
+def test_what_kept_checkpoints_name_stays(tmp_path: Path) -> None:
+    names = [checkpoint.save(tmp_path, state(step), kind="best", step=step).name for step in (1, 2, 3)]
+    checkpoint.prune_others(tmp_path, kind="best", names={names[0], names[2]})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [names[0], names[2]]

@@ -87,6 +87,44 @@ def test_a_trained_backbone_is_read_anew(build: object, splits: Splits) -> None:
     assert not torch.equal(one.predict("val", "alone").probabilities, before)
 
 
+def test_while_no_weight_changes_a_split_is_read_once_for_all_modes(build: object, splits: Splits) -> None:
+    method = build("hma")
+    calls = []
+    method.backbone.register_forward_hook(lambda *_: calls.append(1))
+    one, apart = evaluator(method, splits), {}
+    for mode in method.inference_modes():
+        apart[mode] = one.predict("val", mode).probabilities
+    calls.clear()
+    with one.weights_held():
+        together = {mode: one.predict("val", mode).probabilities for mode in (*apart, *apart)}
+    assert len(calls) == 5 + 2  # 269 images and a support set of 128, in batches of 64
+    assert all(torch.equal(together[mode], apart[mode]) for mode in apart)
+
+
+def test_images_of_val_are_kept_for_the_next_pass(
+    build: object, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    load = type(splits.val).load
+    monkeypatch.setattr(type(splits.val), "load", lambda *given: (loaded.append(given[1]), load(*given))[1])
+    needed = len(splits.val) * 3 * 16 * 16
+    for bound, passes in ((needed, 1), (needed - 1, 2)):
+        loaded.clear()
+        one = Evaluator(
+            build("full"),
+            Accelerator(cpu=True),
+            {"train": splits.train, "val": splits.val, "test": splits.test},
+            EvalTransform(16, crop_ratio=1.0, interpolation="bicubic"),
+            batch_size=64,
+            num_workers=0,
+            seed=0,
+            kept_bytes=bound,
+        )
+        first, again = (one.predict("val", "alone").probabilities for _ in range(2))
+        assert torch.equal(first, again)
+        assert len(loaded) == passes * len(splits.val)
+
+
 def test_memories_are_projected_once_an_evaluation(
     build: object, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ SETTINGS = [
     "trainer.batch_size=16",
     "trainer.ema_decay=0.9",
     "trainer.log_every=1",
+    "trainer.checkpoint_minutes=0",
     f"trainer.max_steps={MAX_STEPS}",
     f"trainer.eval_every={EVAL_EVERY}",
     "scheduler.warmup_steps=4",

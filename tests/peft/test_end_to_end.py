@@ -19,6 +19,7 @@ SETTINGS = [
     *(
         "trainer.device=cpu",
         "trainer.num_workers=0",
+        "trainer.checkpoint_minutes=0",
         "trainer.batch_size=16",
         "trainer.max_steps=9",
         "trainer.eval_every=3",

@@ -34,7 +34,8 @@ def measured(repository: Path, page: Path, *command: str) -> list[tuple[str, ...
 def test_the_gpu_benchmark_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
     rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks.gpu", "--no-compile")
     for method in ("full", "head", "hma", "hma_head"):
-        assert any(f", {method}, bf16" in row[0] and "steps/s" in row[2] for row in rows), method
+        assert any(f", {method}, bf16" in row[0] and "ms a step" in row[2] for row in rows), method
+    assert any("step of lora" in row[0] and "x the time" in row[2] for row in rows)
     assert any("from JPEGs" in row[0] or "skipped" in row[2] for row in rows)
 
 
