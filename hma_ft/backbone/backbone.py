@@ -106,7 +106,7 @@ class Backbone(nn.Module):
         for block in self.vit.blocks:
             for module in block.modules():
                 if isinstance(module, DropPath):
-                    module.forward = torch.compiler.disable(module.forward)
+                    module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
             block.compile()
 
     def merge(self) -> None:
