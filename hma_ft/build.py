@@ -21,7 +21,6 @@ from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.engine.randomness import seed_torch
 from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, load_trainable_state_dict
-from hma_ft.hma import HMAHead
 from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
 
@@ -102,7 +101,7 @@ def create_evaluator(
         precision=config.trainer.precision,
         store=store,
         final_weights=final_weights,
-        kept_bytes=int(config.trainer.eval_cache_gb * 1e9),
+        kept_bytes=0 if final_weights else int(config.trainer.eval_cache_gb * 1e9),
     )
 
 
@@ -114,8 +113,8 @@ def prepare_for_device(method: Method, config: TrainerConfig) -> None:
                 module.to(memory_format=torch.channels_last)
             if config.compile:
                 module.compile_blocks()
-        elif isinstance(module, HMAHead) and config.compile:
-            module.compile_training()
+    if config.compile:
+        method.compile_head()
 
 
 def feature_stores(

@@ -6,7 +6,7 @@ Batch 128, bf16, channels last, random weights. The parts:
 
     head     head and hma_head, with and without torch.compile, beside the memory projected for each sample
     full     full fine-tuning and hma, likewise, with the time that the first step took to compile
-    methods  one step of every method that trains inside a frozen backbone, beside full fine-tuning
+    methods  one step of every method that takes steps, beside full fine-tuning
     input    images a second from JPEGs through the run's own loader, beside the step on a batch that is there
 
 With --quick, or without a GPU, sizes are small: the script is tried out, the figures mean nothing.
@@ -21,8 +21,9 @@ import torch
 
 from analysis.benchmarks.finding import Finding, options, table
 from analysis.benchmarks.gpu_input import keeps_up
-from analysis.benchmarks.gpu_setup import FULL, PEFT, QUICK, Measured, Sizes, measure
+from analysis.benchmarks.gpu_setup import FULL, QUICK, Measured, Sizes, measure
 from analysis.benchmarks.machine import description
+from analysis.benchmarks.methods import METHODS as STEPPED
 
 PER_SAMPLE = "memory projected for each sample"
 PARTS = ("head", "full", "methods", "input")
@@ -82,9 +83,9 @@ def _shares(model: str, found: dict[str, Measured], compiled: bool) -> list[Find
 
 
 def every_method(model: str, sizes: Sizes) -> list[Finding]:
-    """One row a method that trains inside a frozen backbone; none may cost more than full fine-tuning."""
+    """One row a method; none without a momentum encoder may cost more than full fine-tuning."""
     full, findings = measure(model, "full", sizes), []
-    for name in PEFT:
+    for name in STEPPED:
         found = measure(model, name, sizes)
         what = f"{model}, step of {name}, bf16, batch {sizes.batch}"
         if full is None or found is None:
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all if left out")
-    parser.add_argument("--model", help="one of timm's; by default ViT-B/32 and ViT-B/16")
+    parser.add_argument("--model", help="a choice of the group model; by default vit_b32 and vit_b16")
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the script out")
     parser.add_argument("--workers", type=int, default=min(8, len(os.sched_getaffinity(0))), help="loader processes")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")

@@ -19,11 +19,6 @@ from hma_ft.methods.base import Method, MicroBatchOutput, Output
 from hma_ft.methods.hma import HMA
 
 NOT_BY_NAME = {"hma without momentum encoder": ("method=hma", "method.hma.real.momentum=0")}
-PEFT = (
-    *("head", "head_cls", "bitfit", "layernorm", "partial", "lora", "dora", "ssf", "vpt_shallow", "vpt_deep"),
-    *("adapter", "adaptformer", "adapter_plus", "tokens_prop", "tokens_standard", "hma_head", "hma_lora", "hma_vpt"),
-    "hma_adapter",
-)
 
 
 class Sizes(NamedTuple):

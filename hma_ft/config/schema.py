@@ -311,13 +311,13 @@ class TrainerConfig:
     grad_accumulation: int = 1  # micro-batches a step; 1 where images of a batch attend to each other
     eval_every: int = 30  # steps
     eval_batch_size: int = 128
-    eval_cache_gb: float = 2.0  # val and test as the model sees them, kept for the next pass where the backbone trains
+    eval_cache_gb: float = 2.0  # val as the model sees it, kept for the next pass where the backbone trains
     log_every: int = 10  # steps
     checkpoint_minutes: float = 2.0  # between checkpoints; 0: one after every evaluation
     num_workers: int = 4  # loader processes; the numbers do not depend on it
     precision: Precision = Precision.fp32
     device: Device = Device.auto
-    compile: bool = False  # the backbone's blocks, one graph for all that are equal
+    compile: bool = False  # the backbone's blocks, one graph for all that are equal, and the memory head
     channels_last: bool = False
     grad_checkpointing: bool = False
     clip_grad_norm: float | None = None

@@ -18,7 +18,7 @@ from hma_ft.errors import UserError
 
 KEPT = 2
 _DIGITS = 16  # of the checksum in a name
-_NAME = re.compile(r"(?P<kind>[a-z]+)-(?P<step>\d{8})-(?P<digest>[0-9a-f]{16})\.pt")
+_NAME = re.compile(rf"(?P<kind>[a-z]+)-(?P<step>\d{{8}})-(?P<digest>[0-9a-f]{{{_DIGITS}}})\.pt")
 
 
 def save(directory: Path, state: dict[str, Any], *, kind: str, step: int) -> Path:
@@ -66,15 +66,16 @@ class _Hashed:
 
     @property
     def digest(self) -> str:
-        """Of what was written so far."""
+        """The checksum of what was written so far."""
         return self._sha256.hexdigest()[:_DIGITS]
 
 
 def prune(directory: Path, *, kind: str, keep: int = KEPT) -> None:
     """Remove all but the newest `keep` files of a kind, and what a killed process left behind."""
-    _remove_leftovers(directory)
     for path in _newest_first(directory, kind)[keep:]:
         path.unlink(missing_ok=True)
+    for leftover in directory.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def prune_others(directory: Path, *, kind: str, names: Collection[str]) -> None:
@@ -82,11 +83,6 @@ def prune_others(directory: Path, *, kind: str, names: Collection[str]) -> None:
     for path in _newest_first(directory, kind):
         if path.name not in names:
             path.unlink(missing_ok=True)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    for leftover in directory.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
 
 
 def remove_later(directory: Path, *, kind: str, step: int) -> None:

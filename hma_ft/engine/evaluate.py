@@ -52,8 +52,8 @@ class Evaluator(Predictor):
         final_weights: bool = False,
         kept_bytes: int = 0,
     ) -> None:
-        """`store` shares the features of a frozen backbone between runs; `kept_bytes` bounds what keeps val and test
-        ready for the next pass of one that trains.
+        """`store` shares the features of a frozen backbone between runs; `kept_bytes` bounds what keeps val ready
+        for the next pass of one that trains.
 
         `final_weights`: the method is a finished run's, so that a support set which came with its weights holds.
         """
@@ -68,13 +68,13 @@ class Evaluator(Predictor):
         self.clock = CostClock()  # which counts features of splits; a run's training counts on it too
         self._fixed: dict[str, LabelledFeatures] = {}
         self._images = EvalImages(0 if method.has_frozen_features else kept_bytes)
-        self._held: dict[str, LabelledFeatures] | None = None  # of splits, while no weight changes
-        self._prepared: set[str] = set()  # modes, likewise
+        # while no weight changes: features by split, and by the samples of it that were asked for
+        self._held: dict[tuple[str, tuple[int, ...] | None], LabelledFeatures] | None = None
 
     @contextmanager
     def weights_held(self) -> Iterator[None]:
-        """Inside, no weight changes: a split's features are computed once, whatever the number of modes."""
-        self._held, self._prepared = {}, set()
+        """Inside, no weight changes: the same features are computed once, whatever the number of modes."""
+        self._held = {}
         try:
             yield
         finally:
@@ -104,23 +104,21 @@ class Evaluator(Predictor):
         bank = self.method.support_bank(mode)
         if bank is None or (self.final_weights and len(bank) > 0):
             return
-        if self._held is not None and mode in self._prepared:
-            return
         needed = self.method.support_indices(mode, self.splits["train"].labels)
         if needed is not None:
             self.method.set_support(self.features("train", needed))
-            self._prepared.add(mode)
 
     @torch.no_grad()
     def features(self, split: str, indices: Tensor | None = None) -> LabelledFeatures:
         """Features, labels and ids of a split or of some of its samples, on the device."""
         if self.method.has_frozen_features:
             return self._fixed_features(split, indices)
-        if self._held is None or indices is not None:
+        if self._held is None:
             return self._extract(split, indices)
-        if split not in self._held:
-            self._held[split] = self._extract(split, None)
-        return self._held[split]
+        key = split, None if indices is None else tuple(indices.tolist())
+        if key not in self._held:
+            self._held[key] = self._extract(split, indices)
+        return self._held[key]
 
     def some_features(self, split: str, indices: Tensor) -> LabelledFeatures:
         """Features of few samples: those that are stored already, else of these alone."""
@@ -162,7 +160,7 @@ class Evaluator(Predictor):
         return seen
 
     def _read(self, split: str, indices: Tensor | None) -> Iterator[Batch]:
-        """This process's batches; those of val and test, which every evaluation reads, are kept."""
+        """This process's batches; those of val, which every evaluation reads, are kept."""
 
         def load() -> Iterator[Batch]:
             return eval_batches(
@@ -175,7 +173,7 @@ class Evaluator(Predictor):
                 world_size=self.accelerator.num_processes,
             )
 
-        return load() if split == "train" or indices is not None else self._images.batches(split, load)
+        return self._images.batches(load) if split == "val" and indices is None else load()
 
     def _features_of(self, batch: Batch) -> LabelledFeatures:
         batch = batch.to(self.accelerator.device)

@@ -38,6 +38,7 @@ class Sizes(NamedTuple):
     label_gradient: int  # columns of the stored rows that take a gradient, row by row
     heads: int
     backward: bool
+    on_gpu: bool = False
 
     @classmethod
     def of(cls, readers: int, memory: MemoryRows, *, heads: int, backward: bool) -> "Sizes":
@@ -50,13 +51,17 @@ class Sizes(NamedTuple):
             label_gradient=memory.code_width if memory.table is None and memory.labels.requires_grad else 0,
             heads=heads,
             backward=backward,
+            on_gpu=memory.features.is_cuda,
         )
 
 
 def prefer_absorbed(sizes: Sizes) -> bool:
-    """Whether absorbed attention takes less time than projecting the rows, by the multiply-adds of both."""
+    """Whether absorbed attention takes less time than projecting the rows, by the multiply-adds of both.
+
+    Never on a GPU: a step waits for its kernels to be launched there, and absorbed attention launches more of them.
+    """
     projected, absorbed = multiply_adds(sizes)
-    return BLOCKS_COST * absorbed < projected
+    return not sizes.on_gpu and BLOCKS_COST * absorbed < projected
 
 
 def multiply_adds(sizes: Sizes) -> tuple[int, int]:
@@ -66,7 +71,7 @@ def multiply_adds(sizes: Sizes) -> tuple[int, int]:
     products with `heads` times the readers; one gradient each, and the label's part of the other; moving the
     projections to the readers and back is the same as projecting one row a reader.
     """
-    readers, rows, width, read_width, label_gradient, heads, backward = sizes
+    readers, rows, width, read_width, label_gradient, heads, backward, _ = sizes
     queries = heads * readers
     if not backward:
         return rows * 2 * (width + readers) * width, rows * 2 * queries * read_width + readers * 2 * width**2

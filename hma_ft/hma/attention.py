@@ -112,12 +112,7 @@ class MemoryAttention(nn.Module):
         return attended + self.ffn(self.ffn_norm(attended))
 
     def prefers_absorbed(self, readers: int, memory: MemoryRows) -> bool:
-        """Whether a memory of this size is better not projected for so many readers.
-
-        Never on a GPU, where launching what absorbed attention does block by block takes longer than projecting.
-        """
-        if memory.features.is_cuda:
-            return False
+        """Whether a memory of this size is better not projected for so many readers."""
         sizes = Sizes.of(readers, memory, heads=self.heads, backward=torch.is_grad_enabled())
         return self.top_k is None and prefer_absorbed(sizes)
 

@@ -137,6 +137,9 @@ class Method(nn.Module, ABC):
         if self.training != training:
             self.train(training)
 
+    def compile_head(self) -> None:
+        """Compile what a training step does after the backbone, in place, where that takes more than a layer or two."""
+
     def no_weight_decay(self) -> set[str]:
         """Names of trainable parameters that get no weight decay although they have two dimensions: embeddings."""
         return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}

@@ -40,6 +40,10 @@ class HMA(Method):
         """Features [B, D] and sample ids [B] or [B, 2] -> logits [B, C]."""
         return self.head(features, ids)
 
+    def compile_head(self) -> None:
+        """Compile the memory head's part of a training step."""
+        self.head.compile_training()
+
     def no_weight_decay(self) -> set[str]:
         """The backbone's, and the embeddings of the head."""
         return super().no_weight_decay() | {f"head.{name}" for name in self.head.no_weight_decay()}
