@@ -31,7 +31,7 @@ def save(directory: Path, state: dict[str, Any], *, kind: str, step: int) -> Pat
     try:
         with temporary.open("wb") as file:
             written = _Hashed(file)
-            torch.save(state, written)  # type: ignore[arg-type] - it calls no more than write and flush
+            torch.save(state, written)  # type: ignore[arg-type]  # it calls write and flush
             file.flush()
             os.fsync(file.fileno())
         path = directory / f"{kind}-{step:08d}-{written.digest}.pt"
