@@ -33,6 +33,13 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _accelerate_afresh() -> None:
+    """Accelerate keeps the precision of the process's first accelerator; a file of tests doesn't inherit another's."""
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
+
+
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
