@@ -33,7 +33,7 @@ Groups (GROUP=CHOICE)
 
 Settings (SETTING=VALUE)
   python run.py --cfg job method=hma    all settings of this command with their values, nothing is run
-  hma_ft/config/schema.py               what each of them means
+  hma_ft/config/schema/                 what each of them means
   dataset.root=DIR                      where the data set lies or is downloaded to (data)
   model.weights=FILE                    pretrained weights from a file instead of the hub
   runs_dir=DIR                          where run directories go (runs)

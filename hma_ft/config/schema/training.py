@@ -1,0 +1,85 @@
+"""Keys of conf/optimizer, conf/scheduler, conf/augment and conf/trainer: how a run trains."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Precision(Enum):
+    """Arithmetic of the forward pass; fp16 scales its loss."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Device(Enum):
+    """`auto` takes the GPUs if there are any."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class OptimizerConfig:
+    """timm's optimizer factory."""
+
+    name: str = "sgd"  # sgd, adam, adamw
+    lr: float = 0.01
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 0.0
+    layer_decay: float | None = None  # factor a block, from the head down; 1 or null: off
+
+
+@dataclass
+class SchedulerConfig:
+    """Learning rate over steps: linear warm-up, then cosine to zero or constant."""
+
+    name: str = "cosine"  # cosine, constant
+    warmup_steps: int = 10
+
+
+@dataclass
+class AugmentConfig:
+    """Training transform; evaluation always uses resize and centre crop with the model's own mean and std."""
+
+    image_size: int = 224
+    crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])  # share of the area, random resized crop
+    crop_ratio: list[float] = field(default_factory=lambda: [0.75, 1.3333333333333333])
+    flip: float = 0.5  # probability of a horizontal flip
+    affine_degrees: float = 0.0  # random rotation, degrees to either side
+    affine_translate: float = 0.0  # random shift, share of the side
+    affine_scale: float = 0.0  # random zoom, 1 - s to 1 + s
+    auto_augment: str | None = None  # randaugment, trivialaugment
+    randaugment_ops: int = 2
+    randaugment_magnitude: int = 9
+    random_erasing: float = 0.0  # probability
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    label_smoothing: float = 0.0
+    eval_crop_ratio: float | None = None  # crop size / resized short side; null: the model's own
+
+
+@dataclass
+class TrainerConfig:
+    """The loop: how long, how large, how exact, how often."""
+
+    max_steps: int = 1000
+    batch_size: int = 128  # images a step, over all processes
+    grad_accumulation: int = 1  # micro-batches a step; 1 where images of a batch attend to each other
+    eval_every: int = 30  # steps
+    eval_batch_size: int = 128
+    eval_cache_gb: float = 2.0  # val as the model sees it, kept for the next pass where the backbone trains
+    log_every: int = 10  # steps
+    checkpoint_minutes: float = 2.0  # between checkpoints; 0: one after every evaluation
+    num_workers: int = 4  # loader processes; the numbers do not depend on it
+    precision: Precision = Precision.fp32
+    device: Device = Device.auto
+    compile: bool = False  # the backbone's blocks, one graph for all that are equal, and the memory head
+    channels_last: bool = False
+    grad_checkpointing: bool = False
+    clip_grad_norm: float | None = None
+    ema_decay: float | None = None  # evaluate a moving average of the weights; t steps in, (1 + t) / (10 + t) at most
+    cache_features: bool = True  # with a frozen backbone, features of training views are stored and shared by runs
+    profile_steps: int = 0  # the last so many steps are recorded by the profiler, into the run directory
+    cache_features_gb: float = 20.0  # bound of that store, beside the runs; the least recently used views go first
