@@ -33,6 +33,11 @@ class _SweepLauncher(Launcher):
         reason = folder_refusal(Path(config.hydra.sweep.dir))
         if reason:
             raise UserError(f"runs_dir={config.runs_dir} can't be written ({reason}): give another directory")
+        from hma_ft.launch.composition import SharedComposition
+
+        if not isinstance(hydra_context.config_loader, SharedComposition):
+            # the sweeper composes every trial with this context too, to validate it
+            hydra_context.config_loader = SharedComposition(hydra_context.config_loader)  # type: ignore[assignment]
         self.hydra_context = hydra_context
         self.config = config
 
@@ -77,19 +82,15 @@ class _SweepLauncher(Launcher):
             singleton.cfg = before
 
 
-def _task_part(composed: DictConfig) -> DictConfig:
-    part = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-    OmegaConf.set_struct(part, False)
-    return part
+def _task_part(composed: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items() if key != "hydra"}
 
 
 def _returned(composed: DictConfig, value: float | None) -> JobReturn:
-    job = JobReturn(
-        overrides=list(composed.hydra.overrides.task),
-        cfg=_task_part(composed),
-        hydra_cfg=OmegaConf.masked_copy(composed, "hydra"),
-        status=JobStatus.COMPLETED,
-    )
+    """What a sweeper reads: the value; configurations of a thousand trials are not copied for nobody."""
+    job = JobReturn(overrides=list(composed.hydra.overrides.task), status=JobStatus.COMPLETED)
     job.return_value = value
     return job
 

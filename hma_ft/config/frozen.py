@@ -1,9 +1,12 @@
 """From Hydra's composed configuration to typed dataclasses, and to a file and back."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from hma_ft.config.aliases import with_current_names
@@ -12,20 +15,36 @@ from hma_ft.config.schema import Config
 from hma_ft.errors import UserError
 
 
-def typed(cfg: DictConfig) -> Config:
+def typed(cfg: DictConfig | dict[str, Any]) -> Config:
     """The dataclasses of a composed configuration, interpolations resolved, `~` in paths replaced.
 
     Raises:
         UserError: values that are marked as missing (`???`), all of them.
     """
-    missing = sorted(OmegaConf.missing_keys(cfg))
+    values = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
+    missing = sorted(_missing(values))
     if missing:  # merging would put the schema's default in their place
         raise UserError("\n".join(f"{key} has no value (???): add {key}=VALUE" for key in missing))
-    plain = OmegaConf.create(OmegaConf.to_container(cfg))  # without the types that would let `+key=value` pass
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+    plain = OmegaConf.create(values)  # without the types that would let `+key=value` pass
+    config = OmegaConf.to_object(OmegaConf.merge(_schema(), plain))
     assert isinstance(config, Config)
     expand_paths(config)
     return config
+
+
+@cache
+def _schema() -> DictConfig:
+    """The schema as OmegaConf sees it; merging copies it. Made once: it is most of the cost of a configuration."""
+    return OmegaConf.structured(Config)  # type: ignore[no-any-return]
+
+
+def _missing(values: object, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of the values `???`."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _missing(value, f"{prefix}.{key}" if prefix else str(key))
+    elif values == MISSING:
+        yield prefix
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -40,7 +59,7 @@ def load_config(path: Path) -> Config:
         values = yaml.safe_load(path.read_text())
         if not isinstance(values, dict):
             raise ValueError("settings by name are expected")
-        return typed(DictConfig(with_current_names(values)))
+        return typed(with_current_names(values))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: is {path.parent} a run directory?") from error
     except ConfigKeyError as error:

@@ -1,13 +1,18 @@
 """Every shipped YAML composes into a configuration that has nothing wrong with it."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from hma_ft.config import check, typed
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config
+from hma_ft.launch.composition import SharedComposition
 from hma_ft.methods.validate import model_problems
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -22,6 +27,7 @@ GROUPS = (
     "trainer",
     "tracking",
     "experiment",
+    "debug",
 )
 CHOICES = [
     (group, path.relative_to(CONF / group).with_suffix("").as_posix())
@@ -31,10 +37,19 @@ CHOICES = [
 ]
 
 
-def composed(*overrides: str) -> Config:
+@cache
+def _composition() -> tuple[SharedComposition, DictConfig]:
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return typed(compose("config", [f"dataset.root={CONF}", *overrides]))
+        loader = GlobalHydra.instance().config_loader()
+    return SharedComposition(loader), loader.load_configuration("config", [], RunMode.RUN)
+
+
+def composed(*overrides: str) -> Config:
+    shared, nothing_chosen = _composition()
+    values = OmegaConf.to_container(shared.load_sweep_config(nothing_chosen, [f"dataset.root={CONF}", *overrides]))
+    assert isinstance(values, dict)
+    return typed({str(key): value for key, value in values.items() if key != "hydra"})
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)

@@ -5,25 +5,71 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from hma_ft.config import typed
+from hma_ft.config.register import register_schema
+from hma_ft.launch.composition import SharedComposition
+from hma_ft.launch.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEPS = ROOT / "sweeps"
 NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.rglob("*.yaml"))
 
 
+@pytest.fixture(scope="module")
+def loader() -> ConfigLoader:
+    register_schema()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return GlobalHydra.instance().config_loader()
+
+
+def trials(loader: ConfigLoader, *arguments: str) -> Plan:
+    """The plan that `run.py -m ARGUMENTS` makes."""
+    master = loader.load_configuration("config", list(arguments), RunMode.MULTIRUN)
+    swept = [f"{key}={value}" for key, value in master.hydra.sweeper.params.items()]
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides([*swept, *arguments])
+    (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    shared = SharedComposition(loader)
+    return make_plan([(job, typed(_without_hydra(shared.load_sweep_config(master, job)))) for job in jobs])
+
+
+def _without_hydra(composed: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items() if key != "hydra"}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_it_composes(name: str, run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_it_composes(name: str, loader: ConfigLoader) -> None:
     lines = (SWEEPS / f"{name}.yaml").read_text().splitlines()
     header = "\n".join(line for line in lines if line.startswith("#"))
     assert f"python run.py -m sweep={name}" in header
     promised = re.search(r"(\d+) trials", header)
     assert promised is not None
-    done = run_py("-m", f"sweep={name}", "sweep.dry_run=true", "dataset.root=.")  # one needs a folder that exists
+    plan = trials(loader, f"sweep={name}", "dataset.root=.")  # one needs a folder that exists
+    assert plan.sweep.directory.name.startswith(f"{name.replace('/', '_')}-")
+    assert len(plan.sweep.trials) == int(promised.group(1))
+
+
+def test_a_dry_run_says_what_is_planned(
+    loader: ConfigLoader, run_py: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = run_py("-m", "sweep=dtd_methods", "sweep.dry_run=true", "dataset.root=.")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{name.replace('/', '_')}-")
-    assert f"{promised.group(1)} new. A trial asks for: jobs at a time=" in done.stdout
+    plan = trials(loader, "sweep=dtd_methods", "dataset.root=.")
+    assert done.stdout.startswith(f"{plan.sweep.directory.name} (dry run)")
+    assert all(key in done.stdout for key in plan.configs)
+    assert f"{len(plan.configs)} new. A trial asks for: jobs at a time=" in done.stdout
 
 
 def test_mistakes_in_a_sweep_are_plain_lines(run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
