@@ -2,6 +2,7 @@
 # make test   set up, run every test
 # make ui     compare the runs in MLflow
 # make lint   format, style, types
+# make soak   kill real runs two hundred times; each must end as if nothing had happened
 # make bench  speed against named alternatives, into docs/BENCHMARKS.md
 
 PYTHON ?= python3
@@ -10,13 +11,16 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 export RUNS  # a path with any characters reaches the shell unharmed
 
-.PHONY: demo test lint format ui bench
+.PHONY: demo test soak lint format ui bench
 
 demo: $(VENV)/.installed
 	$(BIN)/python run.py experiment=demo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+soak: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults.soak
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -9,9 +9,10 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from hma_ft.config.schema import Device, Precision, TrainerConfig
+from hma_ft.engine.autocast import set_float32_arithmetic
 from hma_ft.errors import UserError
 
-_MIXED = {Precision.fp32: "no", Precision.bf16: "bf16", Precision.fp16: "fp16"}
+_MIXED = {Precision.fp32: "no", Precision.tf32: "no", Precision.bf16: "bf16", Precision.fp16: "fp16"}
 
 
 def create_accelerator(config: TrainerConfig, *, mixes_pairs: bool = False) -> Accelerator:
@@ -20,8 +21,10 @@ def create_accelerator(config: TrainerConfig, *, mixes_pairs: bool = False) -> A
     `mixes_pairs`: neighbouring images of a step are mixed, so that neither a process nor a micro-batch may cut a pair.
     """
     on_cpu = _is_cpu(config.device)
-    if config.precision is Precision.fp16 and on_cpu:
-        raise UserError("trainer.precision=fp16 needs a GPU: use fp32 or bf16 on a CPU")
+    if config.precision in (Precision.fp16, Precision.tf32) and on_cpu:
+        raise UserError(f"trainer.precision={config.precision.value} needs a GPU: use fp32 or bf16 on a CPU")
+    _refuse_other_engines()
+    set_float32_arithmetic(config.precision)
     accelerator = _accelerator(on_cpu, _MIXED[config.precision])
     per_step = accelerator.num_processes * config.grad_accumulation
     if config.batch_size % per_step:
@@ -62,6 +65,27 @@ def _is_cpu(device: Device) -> bool:
             "trainer.device=cuda, but torch sees no GPU: use trainer.device=cpu or auto, or check the driver"
         )
     return device is Device.cpu or not cuda
+
+
+_OTHER_ENGINES = {  # what `accelerate launch` sets in the environment, by its own configuration
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_DYNAMO_BACKEND": "TorchDynamo",
+}
+
+
+def _refuse_other_engines() -> None:
+    """UserError for engines that would divide or compile the model behind the method's back."""
+    for variable, engine in _OTHER_ENGINES.items():
+        if os.environ.get(variable, "no").lower() not in ("", "no", "false", "0"):
+            instead = (
+                "trainer.compile=true compiles" if engine == "TorchDynamo" else "every process holds the whole model"
+            )
+            raise UserError(
+                f"{engine} is chosen by the configuration of accelerate ({variable}={os.environ[variable]}), which "
+                f"this suite does not support ({instead}): run `accelerate config` again without it, or unset it"
+            )
 
 
 def _accelerator(on_cpu: bool, mixed_precision: str | None) -> Accelerator:

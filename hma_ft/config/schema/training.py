@@ -5,9 +5,10 @@ from enum import Enum
 
 
 class Precision(Enum):
-    """Arithmetic of the forward pass; fp16 scales its loss."""
+    """Arithmetic of the forward pass; fp16 scales its loss, tf32 is fp32 with a GPU's products of ten-bit mantissas."""
 
     fp32 = "fp32"
+    tf32 = "tf32"
     bf16 = "bf16"
     fp16 = "fp16"
 
