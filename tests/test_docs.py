@@ -86,7 +86,7 @@ def composed(repository: Path) -> DictConfig:
 @pytest.mark.parametrize("page", ALL, ids=name)
 def test_settings_and_choices_exist(page: Path, repository: Path, composed: DictConfig) -> None:
     """Of run.py's command lines, and of inline code that has a dot or a group before its equals sign."""
-    groups = Groups(repository / "conf", {"sweep": repository / "sweeps"})
+    groups = Groups(repository / "conf")
     text = page.read_text()
     commands = re.findall(r"^    .*run\.py (.*)$", text, flags=re.MULTILINE)
     inline = re.findall(r"`([^`\n]+=[^`\n]*)`", text)
