@@ -32,11 +32,10 @@ from hma_ft.shortages import shortages_explained
 
 HERE = Path(__file__).resolve().parent
 OPEN_A_RUN = (Task.evaluate, Task.predict, Task.export, Task.sync)
-FURTHER_GROUPS = {"sweep": HERE / "sweeps"}
 _job = Event()  # set once Hydra has composed and a job runs in this process
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(HERE / "conf"), config_name="config")
 def main(cfg: DictConfig) -> float | None:
     """One job. What the user can mend ends the program here: Hydra would print more than the message."""
     _job.set()
@@ -87,7 +86,7 @@ def problems_of(config: Config, *, valid: bool = True) -> list[str]:
 def entry() -> int:
     """Run Hydra; turn what the user can mend into plain lines and exit code 2."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(Groups(HERE / "conf", FURTHER_GROUPS)), end="")
+        print(help_text(Groups(HERE / "conf")), end="")
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach this function instead of being printed by Hydra
     sys.path.insert(0, str(HERE))
@@ -122,7 +121,7 @@ def entry() -> int:
 
 
 def _groups(command: CommandLine) -> Groups:
-    return Groups(HERE / "conf", FURTHER_GROUPS, command.config_dir)
+    return Groups(HERE / "conf", command.config_dir)
 
 
 def _mistakes() -> list[str]:

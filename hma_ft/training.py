@@ -18,7 +18,8 @@ from hma_ft.data.loading import train_loader
 from hma_ft.data.splits import Splits
 from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine import checkpoint
-from hma_ft.engine.costs import CostClock, Spent
+from hma_ft.engine.checkpoint_manager import CheckpointManager
+from hma_ft.engine.costs import CostClock, Spent, seconds_since_start
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.final_evaluation import evaluate_and_record
 from hma_ft.engine.inputs import MicroBatch, image_steps
@@ -28,7 +29,7 @@ from hma_ft.engine.profiling import profiled
 from hma_ft.engine.signals import StopRequest
 from hma_ft.engine.state import digest_of_frozen
 from hma_ft.engine.train import train
-from hma_ft.engine.train_logger import TrainLogger, seconds_since_start
+from hma_ft.engine.train_logger import TrainLogger
 from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.train_step import TrainStep
 from hma_ft.errors import UserError
@@ -53,28 +54,30 @@ def train_and_test(
     _record_data(record, components.splits, config.dataset)
     if record is not None:
         progress = Progress(config.trainer.max_steps)
-    train_logger = TrainLogger(
-        record,
-        mlflow_logger,
-        progress,
-        batch_size=config.trainer.batch_size,
-        checkpoint_minutes=config.trainer.checkpoint_minutes,
-    )
+    train_logger = TrainLogger(record, progress, batch_size=config.trainer.batch_size)
+    checkpoints = CheckpointManager(record, mlflow_logger, minutes=config.trainer.checkpoint_minutes)
     val_metrics: Metrics | None = None
     with progress or nullcontext():
         if components.method.fits:
-            state, val_metrics = _fit(components, train_logger)
+            state, val_metrics = _fit(components, train_logger, checkpoints)
         else:
-            state = _train(config, accelerator, components, directory, train_logger, stop)
+            state = _train(config, accelerator, components, directory, train_logger, checkpoints, stop)
     best = [state.best_file]
     broadcast_object_list(best)  # rank 0 knows it
     load_best(directory, components.method, best[0])
     if components.method.calibrates:
-        _calibrate(components, state, train_logger)
+        _calibrate(components, state, checkpoints)
     evaluate_and_record(
-        components.evaluator, components.method, components.splits, state, train_logger, val_metrics=val_metrics
+        components.evaluator,
+        components.method,
+        components.splits,
+        state,
+        record,
+        batch_size=config.trainer.batch_size,
+        wall_seconds=lambda: checkpoints.wall_seconds,
+        val_metrics=val_metrics,
     )
-    train_logger.keep_support(components.method, components.splits.train, state.best_step)
+    checkpoints.keep_support(components.method, components.splits.train, state.best_step)
     if record is not None and config.tracking.mlflow and config.tracking.log_weights:
         from hma_ft.serving.mlflow_model import write_mlflow_model  # MLflow comes with it
 
@@ -115,6 +118,7 @@ def _train(
     components: RunComponents,
     directory: Path,
     train_logger: TrainLogger,
+    checkpoints: CheckpointManager,
     stop: StopRequest,
 ) -> TrainState:
     """Train by steps, from the newest checkpoint if there is one."""
@@ -126,7 +130,8 @@ def _train(
         clip_grad_norm=config.trainer.clip_grad_norm,
         ema_decay=config.trainer.ema_decay,
     )
-    state = train_logger.resume(train_step, directory)
+    state = checkpoints.resume(train_step, directory)
+    train_logger.go_on_from(state.step)
     clock = _started_clock(components, state)
     if state.step == 0:
         with clock.on(Spent.training):
@@ -153,6 +158,7 @@ def _train(
         steps,
         lambda: _evaluate_val(components),
         train_logger,
+        checkpoints,
         state,
         stop,
         clock,
@@ -182,7 +188,9 @@ def _start(components: RunComponents, head_init: HeadInit) -> None:
         broadcast([head.weight.data, head.bias.data])  # processes may have rounded in different ways
 
 
-def _fit(components: RunComponents, train_logger: TrainLogger) -> tuple[TrainState, Metrics]:
+def _fit(
+    components: RunComponents, train_logger: TrainLogger, checkpoints: CheckpointManager
+) -> tuple[TrainState, Metrics]:
     """Fit a method in one pass over the features of train and val; the metrics are those before a refit."""
     evaluator, state = components.evaluator, TrainState()
     if train_logger.record is not None:
@@ -198,11 +206,11 @@ def _fit(components: RunComponents, train_logger: TrainLogger) -> tuple[TrainSta
     if components.method.learns_from_val:
         with clock.on(Spent.training):
             components.method.refit(seen, evaluator.features("val"))
-    state.best_file = train_logger.keep_best(components.method, state.step, digest_of_frozen(components.method))
+    state.best_file = checkpoints.keep_best(components.method, state.step, digest_of_frozen(components.method))
     return state, metrics
 
 
-def _calibrate(components: RunComponents, state: TrainState, train_logger: TrainLogger) -> None:
+def _calibrate(components: RunComponents, state: TrainState, checkpoints: CheckpointManager) -> None:
     """Let the method, with the weights that val chose, choose on val what it reads with them, and save that too.
 
     A run that is cut off here begins again with the weights as they were trained: the checkpoint names their file.
@@ -212,7 +220,7 @@ def _calibrate(components: RunComponents, state: TrainState, train_logger: Train
         evaluator.prepare_inference(method.inference_modes()[0])
         method.enter_mode(training=False)
         method.calibrate(evaluator.features("val"))
-    train_logger.keep_best(method, state.best_step, digest_of_frozen(method))
+    checkpoints.keep_best(method, state.best_step, digest_of_frozen(method))
 
 
 def _seen_and_held_out(components: RunComponents) -> tuple[LabelledFeatures, LabelledFeatures | None]:

@@ -1,4 +1,4 @@
-"""README's figures and verdicts are those of the study's pages, each held to its section, table, row and column."""
+"""README and docs/FINDINGS.md say what the study's pages say: each number is held to section, table, row and column."""
 
 import itertools
 import re
@@ -35,48 +35,63 @@ FLOWERS, FLOWERS_CONTROL = "On flowers?", "On flowers, against the control?"
 TOKENS, FINETUNE = "Is it worth training tokens inside the backbone?", "Is it worth training the backbone?"
 WHOLE, CIFAR = "Is memory worth it where the whole backbone trains?", "On small photographs?"
 
-# Sentences with a place for each figure, and where it comes from.
-CLAIMS: list[tuple[str, list[Cell]]] = [
-    (
-        "a class has ten or twenty training images ({}, {} points; five: {}, {})",
-        [
-            *(difference(FEW.format(number), "head_knn") for number in (10, 20, 5)),
-            difference(FEW.format(5), "head_knn", column="verdict"),
-        ],
-    ),
-    (
-        "test images are corrupted (noise {}, blur {}, JPEG {}; contrast {}, {})",
-        [
-            *(difference(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg", "contrast")),
-            difference(CORRUPTED.format("contrast"), "head_knn", column="verdict"),
-        ],
-    ),
-    ("(present only in the memory) ({})", [difference(NEIGHBOURS, "head_knn")]),
-    ("`hma_head` reaches {}, no more than `head` ({})", [Cell(LATER, "hma_head"), Cell(LATER, "head")]),
-    (
-        "`head` {}, `hma_head` {}, `head_knn` {}, `mlp_head` {}, `hma_head_label` {}, `knn` {}; the last four are",
-        [Cell(NOISE, name) for name in ("head", "hma_head", "head_knn", "mlp_head", "hma_head_label", "knn")],
-    ),
-    (
-        "`head` {}, `hma_head` {}, `mlp_head` {}, `knn` {}: the memory head is better than the linear one and worse",
-        [Cell(FLOWERS, name) for name in ("head", "hma_head", "mlp_head", "knn")],
-    ),
-    (
-        "`head_cls` {}, as `head`, and `tokens_standard` {}, {}.",
-        [
-            Cell(TOKENS, "head_cls"),
-            Cell(TOKENS, "tokens_standard"),
-            difference(TOKENS, "tokens_standard", column="verdict"),
-        ],
-    ),
-    ("`full` {}, `hma` {}; neither differs significantly", [Cell(FINETUNE, "full"), Cell(FINETUNE, "hma")]),
-    (
-        "`head` {}, `mlp_head` {}, `knn` {}, `hma_head` {}, no significant difference",
-        [Cell(CIFAR, name) for name in ("head", "mlp_head", "knn", "hma_head")],
-    ),
-]
+README, FINDINGS = "README.md", "docs/FINDINGS.md"
+# By page: sentences with a place for each figure, and where it comes from.
+CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
+    README: [
+        (
+            "with ten or twenty training images a class ({}, {} points), on test images with noise, blur or JPEG "
+            "artefacts ({}, {}, {}) and when two of ten classes are added after training ({}).",
+            [
+                *(difference(FEW.format(number), "head_knn") for number in (10, 20)),
+                *(difference(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")),
+                difference(NEIGHBOURS, "head_knn"),
+            ],
+        )
+    ],
+    FINDINGS: [
+        (
+            "a class has ten or twenty training images ({}, {} points; five: {}, {})",
+            [
+                *(difference(FEW.format(number), "head_knn") for number in (10, 20, 5)),
+                difference(FEW.format(5), "head_knn", column="verdict"),
+            ],
+        ),
+        (
+            "test images are corrupted (noise {}, blur {}, JPEG {}; contrast {}, {})",
+            [
+                *(difference(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg", "contrast")),
+                difference(CORRUPTED.format("contrast"), "head_knn", column="verdict"),
+            ],
+        ),
+        ("(present only in the memory) ({})", [difference(NEIGHBOURS, "head_knn")]),
+        ("`hma_head` reaches {}, no more than `head` ({})", [Cell(LATER, "hma_head"), Cell(LATER, "head")]),
+        (
+            "`head` {}, `hma_head` {}, `head_knn` {}, `mlp_head` {}, `hma_head_label` {}, `knn` {}; the last four are",
+            [Cell(NOISE, name) for name in ("head", "hma_head", "head_knn", "mlp_head", "hma_head_label", "knn")],
+        ),
+        (
+            "`head` {}, `hma_head` {}, `mlp_head` {}, `knn` {}: the memory head is better than the linear one and",
+            [Cell(FLOWERS, name) for name in ("head", "hma_head", "mlp_head", "knn")],
+        ),
+        (
+            "`head_cls` {}, as `head`, and `tokens_standard` {}, {}.",
+            [
+                Cell(TOKENS, "head_cls"),
+                Cell(TOKENS, "tokens_standard"),
+                difference(TOKENS, "tokens_standard", column="verdict"),
+            ],
+        ),
+        ("`full` {}, `hma` {}; neither differs significantly", [Cell(FINETUNE, "full"), Cell(FINETUNE, "hma")]),
+        (
+            "`head` {}, `mlp_head` {}, `knn` {}, `hma_head` {}, no significant difference",
+            [Cell(CIFAR, name) for name in ("head", "mlp_head", "knn", "hma_head")],
+        ),
+    ],
+}
 # What the sentences say without a figure.
 VERDICTS: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("not significant", "head", [(TEXTURES, name) for name in ("hma_head", "hma_head_released", "mlp_head", "knn")]),
     ("better", "head", [(FEW.format(number), "head_knn") for number in (10, 20)]),
     ("better", "head", [(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")]),
     ("better", "head", [(NEIGHBOURS, "head_knn"), (FLOWERS, "hma_head")]),
@@ -90,9 +105,9 @@ VERDICTS: list[tuple[str, str, list[tuple[str, str]]]] = [
 COLUMNS = {
     "seeds": Cell(TEXTURES, "", "seeds"),
     "test top-1 %": Cell(TEXTURES, ""),
-    "sd": Cell(TEXTURES, "", "sd"),
     "95 % (t)": Cell(TEXTURES, "", "95 % (t)"),
     "trainable parameters": Cell(TEXTURES, "", "trainable", "Cost"),
+    "peak MiB": Cell(TEXTURES, "", "peak MiB", "Cost"),
 }
 
 
@@ -121,20 +136,20 @@ def look_up(pages: Pages, cell: Cell) -> str:
     return pages[cell.section][cell.table][cell.group][cell.column]
 
 
-def introduction(readme: str) -> str:
-    """The part that tells what was found."""
-    return readme.split("\n## Use\n")[0]
+def told(repository: Path, page: str) -> str:
+    """The part of a page that tells what was found: all of it, or README's section."""
+    text = (repository / page).read_text()
+    return text.split("\n## What it shows\n")[1].split("\n## ")[0] if page == README else text
 
 
-def problems(readme: str, pages: Pages) -> list[str]:
-    """What README says otherwise than the pages, and figures that nothing holds to them."""
-    text = introduction(readme)
+def problems(text: str, page: str, pages: Pages) -> list[str]:
+    """What a text says otherwise than the study's pages, and figures that nothing holds to them."""
     table = rows(text)
     found = [problem for row in table for problem in _row_problems(row, pages)]
-    if {row["method"].split("`")[1] for row in table} != set(pages[TEXTURES]["Test top-1"]):
+    if page == README and {row["method"].split("`")[1] for row in table} != set(pages[TEXTURES]["Test top-1"]):
         found.append("the table's methods are not the study's")
     prose = " ".join(re.sub(r"^\|.*\|$", "", text, flags=re.MULTILINE).split())
-    for sentence, cells in CLAIMS:
+    for sentence, cells in CLAIMS[page]:
         expected = sentence.format(*(look_up(pages, cell) for cell in cells))
         if expected not in prose:
             found.append(f"not said: {expected}")
@@ -145,7 +160,8 @@ def problems(readme: str, pages: Pages) -> list[str]:
 def _row_problems(row: dict[str, str], pages: Pages) -> list[str]:
     group = row["method"].split("`")[1]
     expected = {name: look_up(pages, cell._replace(group=group)) for name, cell in COLUMNS.items()}
-    if expected["sd"] == "0.00":
+    low, high = expected["95 % (t)"].split(" to ")
+    if low == high:
         expected["95 % (t)"] = ""  # without width
     expected["against `head`"] = ""
     if group != "head":
@@ -159,14 +175,11 @@ def pages(repository: Path) -> Pages:
     return read_pages(repository)
 
 
-@pytest.fixture(scope="module")
-def readme(repository: Path) -> str:
-    return (repository / "README.md").read_text()
-
-
-def test_every_figure_is_that_of_its_row_and_column(readme: str, pages: Pages) -> None:
-    assert len(FIGURE.findall(introduction(readme))) > 40
-    assert problems(readme, pages) == []
+@pytest.mark.parametrize(("page", "figures"), [(README, 35), (FINDINGS, 25)])
+def test_every_figure_is_that_of_its_row_and_column(page: str, figures: int, repository: Path, pages: Pages) -> None:
+    text = told(repository, page)
+    assert len(FIGURE.findall(text)) > figures
+    assert problems(text, page, pages) == []
 
 
 @pytest.mark.parametrize(("verdict", "baseline", "compared"), VERDICTS)
@@ -177,17 +190,28 @@ def test_what_is_said_of_differences_is_their_verdict(
     assert {cell.section: look_up(pages, cell) for cell in cells} == {cell.section: verdict for cell in cells}
 
 
-def test_two_figures_that_change_places_are_noticed(readme: str, pages: Pages) -> None:
+@pytest.mark.parametrize("page", CLAIMS)
+def test_two_figures_that_change_places_are_noticed(page: str, repository: Path, pages: Pages) -> None:
     """Each figure with the next one that differs, wherever they stand."""
-    places = list(FIGURE.finditer(introduction(readme)))
-    for first, second in itertools.pairwise(places):
+    text = told(repository, page)
+    for first, second in itertools.pairwise(FIGURE.finditer(text)):
         if first[0] != second[0]:
-            middle = readme[first.end() : second.start()]
-            swapped = readme[: first.start()] + second[0] + middle + first[0] + readme[second.end() :]
-            assert problems(swapped, pages), f"{first[0]} and {second[0]}"
+            middle = text[first.end() : second.start()]
+            swapped = text[: first.start()] + second[0] + middle + first[0] + text[second.end() :]
+            assert problems(swapped, page, pages), f"{first[0]} and {second[0]}"
 
 
-def test_a_verdict_or_a_method_that_changes_is_noticed(readme: str, pages: Pages) -> None:
-    assert problems(readme.replace("not significant", "better", 1), pages)
-    assert problems(readme.replace("| `mlp_head`", "| `knn`", 1), pages)
-    assert problems(readme.replace("`hma_head` 68.41", "`hma_head` 68.41, 0.55 more", 1), pages)
+@pytest.mark.parametrize(
+    ("page", "said", "instead"),
+    [
+        (README, "not significant", "better"),
+        (README, "| `mlp_head`", "| `knn`"),
+        (README, "| 587 |", "| 588 |"),
+        (FINDINGS, "not significant", "better"),
+        (FINDINGS, "`hma_head` 68.41", "`hma_head` 68.41, 0.55 more"),
+    ],
+)
+def test_what_changes_is_noticed(page: str, said: str, instead: str, repository: Path, pages: Pages) -> None:
+    text = told(repository, page)
+    assert said in text
+    assert problems(text.replace(said, instead, 1), page, pages)

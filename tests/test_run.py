@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ TRAINED = (
     "head_knn_tuned",
     "cache",
 )
+METRIC = re.compile(r"\b\d+\.(?:\d{4}|\d\d)(?= )")  # of the table of results
 FITTED = ("knn", "ncm", "ridge", "lda", "ranpac", "logreg")
 
 
@@ -128,10 +130,19 @@ def test_fitted_heads_need_no_training(method: str, run_py: RunPy, tiny: list[st
     assert again.returncode == 0, again.stdout + again.stderr
 
 
-def test_the_demo_recognises_digits(run_py: RunPy, tmp_path: Path) -> None:
+def test_the_demo_recognises_digits_and_prints_what_readme_shows(
+    run_py: RunPy, repository: Path, tmp_path: Path
+) -> None:
     done = run_py("experiment=demo", "tracking=off")
     assert done.returncode == 0, done.stderr
     assert result(only_run(tmp_path))["test/top1"] >= 0.95
+    shown = (repository / "README.md").read_text().split("```\n")[1].splitlines()
+    assert len(shown) == 5
+    printed = {METRIC.sub("", line): line for line in done.stdout.splitlines()}
+    for line in shown:
+        same = printed[METRIC.sub("", line)]  # but for metrics, which other machines round otherwise
+        for number, expected in zip(METRIC.findall(line), METRIC.findall(same), strict=True):
+            assert float(number) == pytest.approx(float(expected), abs=1.5 if number[-3] == "." else 0.05)
 
 
 def test_a_finished_run_is_reported_and_fresh_starts_over(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:

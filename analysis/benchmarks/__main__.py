@@ -20,9 +20,10 @@ NAMES = ("startup", "head", "memory", "input_pipeline", "methods", "sweep")
 TEXT = """\
 # Speed
 
-Written by `make bench`. Every speed is a ratio between alternatives that were measured in turn in one run on one
-machine; given is the median of the ratios of the rounds, in brackets their range and number. `python -m
-analysis.benchmarks.NAME` measures one part: {names}. `python -m analysis.benchmarks.gpu` is for a machine with a GPU.
+For whoever asks what it costs. Written by `make bench`. Every speed is a ratio between alternatives that were measured
+in turn in one run on one machine; given is the median of the ratios of the rounds, in brackets their range and number.
+`python -m analysis.benchmarks.NAME` measures one part: {names}. `python -m analysis.benchmarks.gpu` is for a
+machine with a GPU.
 
 {machine}
 - duration: {minutes:.0f} minutes

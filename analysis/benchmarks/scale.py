@@ -98,8 +98,9 @@ MEASURED = (
 TEXT = """\
 # Scale
 
-Written by `python -m analysis.benchmarks.scale`. Width 768 + 64, four heads; R=512, S=16, 47 classes, batch 128 in one
-process unless a row says otherwise. G are 10^9 multiply-adds of forward and backward a step and process.
+For whoever plans larger memories, more classes or more processes. Written by `python -m analysis.benchmarks.scale`.
+Width 768 + 64, four heads; R=512, S=16, 47 classes, batch 128 in one process unless a row says otherwise. G are 10^9
+multiply-adds of forward and backward a step and process.
 
 ## Counted
 

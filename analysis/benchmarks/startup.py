@@ -29,7 +29,7 @@ def main(cfg):
 
 main()
 """
-OURS_ALONE = re.compile(r"^  - (schema|sweep: null|override hydra/launcher: local)\n", re.MULTILINE)
+OURS_ALONE = re.compile(r"^  - (schema|override hydra/launcher: local)\n", re.MULTILINE)
 
 
 def measure(options: Options) -> list[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.contents import with_contents
 from analysis.methods.build import CLASSES, Built, build, choices
 from analysis.methods.entries import ENTRIES, HEADS, Sizes
 from hma_ft.config.schema import BackboneTuning, MethodConfig, TokenType
@@ -11,9 +12,10 @@ REFERENCE = "vit_b16"
 
 _HEAD = f"""# Methods
 
-What `method=NAME` and `method/peft=NAME` train, where, and how many parameters that is. `python -m analysis.methods`
-writes this page; `python -m analysis.methods --model NAME` prints it for another model than ViT-B/16. Counts are those
-of models that were built; heads are for the {CLASSES} classes of DTD.
+For whoever chooses a method: what `method=NAME` and `method/peft=NAME` train, where, how many parameters that is, by
+which recipe, and the papers. `python -m analysis.methods` writes this page; `python -m analysis.methods --model NAME`
+prints it for another model than ViT-B/16. Counts are those of models that were built; heads are for the {CLASSES}
+classes of DTD.
 
 Two choices make a method: what trains inside a frozen backbone (`method/peft`, below) and the head on its features
 (`method`). They go together freely: `method=hma_head method/peft=lora` is HMA over features that LoRA adapts.
@@ -42,7 +44,7 @@ al., CVPR 2025).
 
 def page(model: str = REFERENCE) -> str:
     """The whole page for a choice of conf/model."""
-    return "\n".join([_HEAD, *_methods(model), "", *_heads(), "", *_peft(model), "", _EQUIVALENT])
+    return with_contents("\n".join([_HEAD, *_methods(model), "", *_heads(), "", *_peft(model), "", _EQUIVALENT]))
 
 
 def _methods(model: str) -> Iterator[str]:

@@ -6,15 +6,17 @@ from pathlib import Path
 from analysis.compare.report import Report
 from analysis.compare.table import Row
 from analysis.compare.text import markdown_table
+from analysis.contents import with_contents
 from analysis.study.pages import Page
 from analysis.study.section import Section
 
 HEAD = """\
 # {title}
 
-Written by `python -m analysis.study`: every figure, table and verdict below is computed from the records of the runs,
-whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each section's sweep, then that command with
-`--runs DIR`.
+For whoever wants the evidence: every question of the study with its tables, tests and threats;
+[FINDINGS.md](FINDINGS.md) says what came out. Written by `python -m analysis.study`: every figure, table and verdict
+below is computed from the records of the runs, whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run
+each section's sweep, then that command with `--runs DIR`.
 
 ## Protocol
 
@@ -62,7 +64,7 @@ def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
         parts += _section(answer)
     listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in evidence)
     parts += [f"## Threats\n\n{page.threats}", f"{EVIDENCE}\n{listed}."]
-    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
+    return with_contents("\n\n".join(part.rstrip() for part in parts if part) + "\n")
 
 
 def _commit(report: Report) -> str:

@@ -93,7 +93,7 @@ def _choices_of_groups(
             continue
         found = _choice_problems(override, known, shape_problem(override, command, groups))
         problems += found
-        if not (found or override.is_delete() or groups.is_elsewhere(name)):
+        if not (found or override.is_delete()):
             lines += [f"{override.get_key_element()}={text}" for _, text in itertools.islice(_values(override), 1)]
     return problems, lines, values
 

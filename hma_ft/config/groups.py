@@ -1,6 +1,5 @@
 """The groups of conf/: what each is for, and which choices it has, those in folders of a group included."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 # In the order of --help. A group within another (`method/peft`) has its own entry.
@@ -25,10 +24,9 @@ SEVERAL = ("experiment",)  # these take a list of choices, which are merged in i
 class Groups:
     """The groups, by the folders that hold their files."""
 
-    def __init__(self, conf: Path, elsewhere: Mapping[str, Path], more: str | None = None) -> None:
-        """`elsewhere`: folders of groups outside conf/. `more`: a folder like conf/, of --config-dir."""
+    def __init__(self, conf: Path, more: str | None = None) -> None:
+        """`more`: a folder like conf/, of --config-dir."""
         self.conf = conf
-        self._elsewhere = elsewhere
         self._more = more
 
     def __contains__(self, name: str) -> bool:
@@ -54,10 +52,5 @@ class Groups:
         files = [folder / f"{choice}.yaml" for folder in self._folders(name)]
         return next(file.read_text(errors="replace") for file in files if file.is_file())
 
-    def is_elsewhere(self, name: str) -> bool:
-        """Whether the group's files lie outside conf/."""
-        return name in self._elsewhere
-
     def _folders(self, name: str) -> list[Path]:
-        own = [self._elsewhere.get(name, self.conf / name)]
-        return own if self._more is None else [*own, Path(self._more) / name]
+        return [self.conf / name] if self._more is None else [self.conf / name, Path(self._more) / name]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+import psutil
+
 
 class Spent(StrEnum):
     """What time is spent on; names of the fields of Costs."""
@@ -85,3 +87,8 @@ class CostClock:
         now = time.perf_counter()
         self.count(self._spent, now - self._since)
         self._since = now
+
+
+def seconds_since_start() -> float:
+    """Seconds since this process was started, imports included."""
+    return time.time() - psutil.Process().create_time()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from hma_ft.engine.costs import Spent
 from hma_ft.engine.evaluate import Evaluator, Predictions
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.peak_memory import peak_memory_bytes
-from hma_ft.engine.train_logger import TrainLogger
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.reporting.figures import confusion_png, curves_png
@@ -24,13 +23,16 @@ def evaluate_and_record(
     method: Method,
     splits: Splits,
     state: TrainState,
-    train_logger: TrainLogger,
+    record: RunRecord | None,
     *,
+    batch_size: int,
+    wall_seconds: Callable[[], float],
     val_metrics: Metrics | None = None,
 ) -> None:
     """Evaluate the method as it is, and write result.json, predictions, tables and figures.
 
-    `val_metrics`: those of a method that has learned from val since.
+    Without a record (rank > 0) nothing is written. `batch_size` and `wall_seconds` (of the run so far) go into the
+    costs. `val_metrics`: those of a method that has learned from val since.
     """
     result: dict[str, float | int | str] = {}
     if method.learns_from_val and val_metrics is not None:
@@ -39,10 +41,10 @@ def evaluate_and_record(
     with clock.on(Spent.evaluation):
         for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
             result |= metrics.scalars(f"{split}{suffix}")
-            if split == "test" and train_logger.record is not None:
+            if split == "test" and record is not None:
                 with clock.on(Spent.nothing):
-                    _write_predictions(train_logger.record, predictions, metrics, splits, suffix)
-    if train_logger.record is None:
+                    _write_predictions(record, predictions, metrics, splits, suffix)
+    if record is None:
         return
     trainable, total = method.parameter_counts()
     result |= {
@@ -51,13 +53,13 @@ def evaluate_and_record(
         **{f"chosen/{name}": value for name, value in method.chosen.items()},
         "params/trainable": trainable,
         "params/total": total,
-        **_times(state, train_logger),
+        **_times(state, batch_size, wall_seconds()),
         "memory/peak_bytes": peak_memory_bytes(),
         "processes": evaluator.accelerator.num_processes,
         **{f"data/{name}": value for name, value in splits.description.items() if isinstance(value, (int, str))},
     }
-    curves_png(train_logger.record.path("curves.png"), train_logger.record.rows)
-    train_logger.record.write_result(result)
+    curves_png(record.path("curves.png"), record.rows)
+    record.write_result(result)
 
 
 def evaluate_all(
@@ -76,7 +78,7 @@ def evaluate_all(
                 yield split, "" if mode == headline else f"_{mode}", predictions, metrics
 
 
-def _times(state: TrainState, train_logger: TrainLogger) -> dict[str, float]:
+def _times(state: TrainState, batch_size: int, wall_seconds: float) -> dict[str, float]:
     """Seconds; `time/from_nothing_s` is the sum of features, training and evaluation."""
     costs, seconds = state.costs, max(state.costs.steps, 1e-9)
     return {
@@ -85,10 +87,10 @@ def _times(state: TrainState, train_logger: TrainLogger) -> dict[str, float]:
         "time/train_s": costs.training,
         "time/eval_s": costs.evaluation,
         "time/from_nothing_s": costs.from_nothing,
-        "time/wall_s": train_logger.wall_seconds,
+        "time/wall_s": wall_seconds,
         "time/first_step_s": state.first_step_seconds,
         "time/steps_per_s": state.step / seconds,
-        "time/images_per_s": state.step * train_logger.batch_size / seconds,
+        "time/images_per_s": state.step * batch_size / seconds,
     }
 
 

@@ -1,4 +1,4 @@
-"""What is said about a classifier: accuracy, calibration and confusion on one split, mostly by torchmetrics."""
+"""What is said about a classifier: accuracy, calibration and confusion on one split."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_calibration_error,
-    multiclass_confusion_matrix,
-)
 
 from hma_ft.errors import UserError
 
@@ -57,33 +52,49 @@ def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Seq
 
     Raises ValueError where shapes do not fit or there is no image, UserError where a probability is not finite.
     """
-    count, classes = _checked(probabilities, labels, class_names)
-    # float64: the means over tens of thousands of images are then exact to all digits that are shown. The clamp
-    # matters: torchmetrics takes rows with a 1.0000001 for logits and puts a softmax over them.
+    _check(probabilities, labels, class_names)
+    # float64: the means over tens of thousands of images are then exact to all digits that are shown. The clamp: a
+    # softmax in float32 may give 1.0000001.
     scores = probabilities.detach().cpu().double().clamp(0.0, 1.0)
     labels = labels.detach().cpu()
-    if classes == 1:  # torchmetrics wants two
-        scores, classes = torch.cat([scores, torch.zeros(count, 1, dtype=scores.dtype)], dim=1), 2
-    confusion = multiclass_confusion_matrix(scores, labels, num_classes=classes)[: len(class_names), : len(class_names)]
+    confidence, predicted = scores.max(dim=1)
+    hits = predicted == labels
+    likeliest = scores.topk(min(5, len(class_names)), dim=1).indices
+    confusion = _confusion(predicted, labels, len(class_names))
     per_class = [
         ClassRow(name, int(row.sum()), int(row[i]))
         for i, (name, row) in enumerate(zip(class_names, confusion, strict=True))
     ]
-    # not torchmetrics' macro average: there a class without images still counts, as 0, once it was predicted
     occurring = [row.accuracy for row in per_class if row.images]
-    own = scores[torch.arange(count), labels]
+    own = scores.gather(1, labels[:, None])
     return Metrics(
-        top1=float(multiclass_accuracy(scores, labels, num_classes=classes, average="micro")),
-        top5=float(multiclass_accuracy(scores, labels, num_classes=classes, average="micro", top_k=min(5, classes))),
+        top1=float(hits.float().mean()),
+        top5=float((likeliest == labels[:, None]).any(dim=1).float().mean()),
         mean_per_class=sum(occurring) / len(occurring),
         nll=float(0.0 - own.clamp_min(LEAST_PROBABILITY).log().mean()),  # 0, not -0, where all are certain
-        ece=float(multiclass_calibration_error(scores, labels, num_classes=classes, n_bins=ECE_BINS, norm="l1")),
+        ece=_calibration_error(confidence.float(), hits.float()),
         per_class=per_class,
         confusion=confusion,
     )
 
 
-def _checked(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) -> tuple[int, int]:
+def _confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Number of images by true class (row) and predicted class (column), int64 [C, C]."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _calibration_error(confidence: Tensor, hits: Tensor) -> float:
+    """Mean over images of |accuracy - confidence| of their bin; a bin holds its lower edge, certainty has its own."""
+    edges = torch.linspace(0.0, 1.0, ECE_BINS + 1)
+    bins = torch.bucketize(confidence, edges, right=True) - 1
+    count, right, sure = (
+        torch.zeros(ECE_BINS + 1).scatter_add_(0, bins, values) for values in (torch.ones_like(hits), hits, confidence)
+    )
+    gap = (right / count - sure / count).nan_to_num().abs()  # 0 where a bin is empty
+    return float((gap * (count / count.sum())).sum())
+
+
+def _check(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) -> None:
     if probabilities.ndim != 2 or probabilities.shape != (len(labels), len(class_names)):
         raise ValueError(
             f"probabilities {list(probabilities.shape)} do not fit {len(labels)} labels and {len(class_names)} classes"
@@ -96,4 +107,3 @@ def _checked(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) 
             f"{len(bad)} of {len(labels)} predictions are not finite, the first is row {int(bad[0])}: the weights have "
             "diverged; lower optimizer.lr, set trainer.clip_grad_norm or use trainer.precision=fp32"
         )
-    return len(labels), len(class_names)

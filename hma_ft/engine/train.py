@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hma_ft.config.schema import SchedulerConfig, TrainerConfig
+from hma_ft.engine.checkpoint_manager import CheckpointManager
 from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.inputs import MicroBatch
 from hma_ft.engine.metrics import Metrics
@@ -26,6 +27,7 @@ def train(
     steps: Iterable[Sequence[MicroBatch]],
     evaluate_val: Callable[[], Metrics],
     train_logger: TrainLogger,
+    checkpoints: CheckpointManager,
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
@@ -40,7 +42,7 @@ def train(
     """
     with stop.deferred(), clock.on(Spent.training):
         if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
-            _evaluate(train_step, evaluate_val, train_logger, state, stop, clock, max_steps=config.max_steps)
+            _evaluate(train_step, evaluate_val, train_logger, checkpoints, state, stop, clock, config.max_steps)
         pending_finite_check: Callable[[], None] | None = None
         for micro_batches in steps:
             factor = learning_rate_factor(schedule, state.step, config.max_steps)
@@ -53,7 +55,7 @@ def train(
             evaluates = _evaluation_due(state, config)
             logs = evaluates or state.step % config.log_every == 0 or state.step == 1
             stopping = _asked_to_stop(stop, train_step.accelerator, logs)
-            if logs or stopping or train_logger.checkpoint_due(evaluated=False):
+            if logs or stopping or checkpoints.due(evaluated=False):
                 pending_finite_check()  # waits for the device
                 clock.update()
             if logs:
@@ -61,12 +63,12 @@ def train(
                     state, loss.item(), top1=train_step.batch_top1(), learning_rate=train_step.learning_rate
                 )
             if stopping:
-                _checkpoint(train_step, train_logger, state, clock)
+                _checkpoint(train_step, train_logger, checkpoints, state, clock)
                 stop.leave_if_asked()
             if evaluates:
-                _evaluate(train_step, evaluate_val, train_logger, state, stop, clock, max_steps=config.max_steps)
-            elif train_logger.checkpoint_due(evaluated=False):
-                _checkpoint(train_step, train_logger, state, clock)
+                _evaluate(train_step, evaluate_val, train_logger, checkpoints, state, stop, clock, config.max_steps)
+            elif checkpoints.due(evaluated=False):
+                _checkpoint(train_step, train_logger, checkpoints, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
         if stop.agreed(train_step.accelerator):
             stop.leave_if_asked()
@@ -82,10 +84,10 @@ def _evaluate(
     train_step: TrainStep,
     evaluate_val: Callable[[], Metrics],
     train_logger: TrainLogger,
+    checkpoints: CheckpointManager,
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
-    *,
     max_steps: int,
 ) -> None:
     """Evaluate val, keep the weights if they are the best; write a checkpoint where one is due, and at the end.
@@ -105,22 +107,29 @@ def _evaluate(
         if metrics is not None and state.improves(metrics):
             state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
             with clock.on(Spent.nothing):
-                state.best_file = train_logger.keep_best(train_step.method, state.step, train_step.frozen_digest)
+                state.best_file = checkpoints.keep_best(train_step.method, state.step, train_step.frozen_digest)
     if metrics is not None:
         state.evaluated_step = state.step
         train_logger.log_val(state, metrics)
     else:  # it will be done again
         state.costs = before
         clock.go_on_from(before)
-    if metrics is None or state.step == max_steps or train_logger.checkpoint_due(evaluated=True):
-        _checkpoint(train_step, train_logger, state, clock)
+    if metrics is None or state.step == max_steps or checkpoints.due(evaluated=True):
+        _checkpoint(train_step, train_logger, checkpoints, state, clock)
     if metrics is None:
         stop.leave_if_asked()
 
 
-def _checkpoint(train_step: TrainStep, train_logger: TrainLogger, state: TrainState, clock: CostClock) -> None:
+def _checkpoint(
+    train_step: TrainStep,
+    train_logger: TrainLogger,
+    checkpoints: CheckpointManager,
+    state: TrainState,
+    clock: CostClock,
+) -> None:
     with clock.on(Spent.nothing):
-        train_logger.checkpoint(train_step, state)
+        checkpoints.save(train_step, state)
+    train_logger.go_on_from(state.step)
 
 
 def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Locks on files, held by the operating system: a process that dies has lost its own."""
+"""The lock of a run, held by the operating system: a process that dies has lost its own. Nobody waits for it."""
 
 import errno
 import fcntl
@@ -6,10 +6,7 @@ import json
 import logging
 import os
 import socket
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -98,33 +95,3 @@ def is_held(directory: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-@contextmanager
-def waiting_lock(path: Path, *, seconds: float, waiting_for: str = "") -> Iterator[None]:
-    """Hold the lock file `path`, waiting for another holder at most `seconds`; say so once if told what for.
-
-    Raises TimeoutError.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno in _UNSUPPORTED:
-                    break
-                if error.errno not in _BUSY:
-                    raise
-                if waiting_for:
-                    print(f"waiting for {waiting_for} ({path})", file=sys.stderr, flush=True)
-                    waiting_for = ""
-                if time.monotonic() > end:
-                    raise TimeoutError(f"{path} is held by another process since {seconds:.0f} s") from error
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(handle)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from hma_ft.config import save_config
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
-from hma_ft.files.lock import waiting_lock
+from hma_ft.files.waiting_lock import waiting_lock
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.code_changes import digest_of_changes
 from hma_ft.launch.mlflow_parents import close_if_done, open_parents

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 from hma_ft.config.schema import TrackingConfig
-from hma_ft.files.lock import waiting_lock
+from hma_ft.files.waiting_lock import waiting_lock
 from hma_ft.mlflow_sync.view import experiment_tags
 from hma_ft.rundir.environment import without_passwords
 

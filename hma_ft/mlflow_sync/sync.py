@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.errors import UserError
-from hma_ft.files.lock import is_held, waiting_lock
+from hma_ft.files.lock import is_held
+from hma_ft.files.waiting_lock import waiting_lock
 from hma_ft.mlflow_sync import content as mlflow_content
 from hma_ft.mlflow_sync import store as mlflow_store
 from hma_ft.mlflow_sync.artifacts import pending_artifacts, send_artifact

@@ -15,7 +15,7 @@ from hma_ft.config.help import WIDTH, help_text
 
 @pytest.fixture
 def groups(repository: Path) -> Groups:
-    return Groups(repository / "conf", {"sweep": repository / "sweeps"})
+    return Groups(repository / "conf")
 
 
 def test_help_lists_every_file(repository: Path, groups: Groups) -> None:
@@ -40,7 +40,7 @@ def test_a_group_within_a_group_is_not_among_its_choices(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.setitem(MEANINGS, "method/inner", "a group of its own")
-    own = Groups(tmp_path, {})
+    own = Groups(tmp_path)
     assert own.choices("method") == ["folder/x", "hma"]
     assert own.choices("method/inner") == ["lora"]
 

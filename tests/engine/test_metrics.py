@@ -1,4 +1,4 @@
-"""Figures against scikit-learn and formulas written out."""
+"""Metrics against torchmetrics, scikit-learn and formulas written out."""
 
 import math
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
+from torchmetrics.functional import classification as torchmetrics
 
 from hma_ft.engine.metrics import evaluate_predictions
 from hma_ft.errors import UserError
@@ -49,6 +50,28 @@ def test_agrees_with_scikit_learn() -> None:
     assert sum(row.correct for row in metrics.per_class) == round(metrics.top1 * 2000)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 47])
+@pytest.mark.parametrize("rounded", [False, True], ids=["distinct", "ties"])
+def test_equals_torchmetrics_in_every_digit(classes: int, rounded: bool) -> None:
+    """Recorded numbers were computed by torchmetrics once."""
+    probabilities, labels = draw(1500, classes, seed=classes)
+    if rounded:  # equal probabilities, some of them 1
+        probabilities = ((probabilities * 4).round() + 1e-3).double()
+        probabilities = (probabilities / probabilities.sum(1, keepdim=True)).float()
+        probabilities[:20] = torch.eye(classes)[labels[:20]]
+    metrics = evaluate_predictions(probabilities, labels, names(classes))
+    scores = probabilities.double().clamp(0, 1)
+    accuracies = {
+        k: torchmetrics.multiclass_accuracy(scores, labels, num_classes=classes, average="micro", top_k=k)
+        for k in (1, min(5, classes))
+    }
+    assert (metrics.top1, metrics.top5) == (float(accuracies[1]), float(accuracies[min(5, classes)]))
+    assert metrics.ece == float(torchmetrics.multiclass_calibration_error(scores, labels, classes, n_bins=15))
+    expected = torchmetrics.multiclass_confusion_matrix(scores, labels, num_classes=classes)
+    assert torch.equal(metrics.confusion, expected)
+    assert [row.correct for row in metrics.per_class] == expected.diag().tolist()
+
+
 def test_class_without_images_is_left_out_of_the_mean_even_if_predicted() -> None:
     probabilities = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]])
     labels = torch.tensor([0, 0, 1, 1])  # class 2 was predicted once and does not occur
@@ -66,7 +89,7 @@ def test_top5_with_fewer_classes_is_one(classes: int) -> None:
 
 
 def test_confidence_of_exactly_one_and_rounding_above_it() -> None:
-    """A float32 softmax may give 1.0000001; torchmetrics would then take all rows for logits."""
+    """A float32 softmax may give 1.0000001, which is still a certain prediction."""
     probabilities, labels = draw(300, 6, seed=1)
     expected = evaluate_predictions(probabilities, labels, names(6)).ece
     sure = torch.eye(6)[labels[:1]] * 1.0000001

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hma_ft.errors import UserError
-from hma_ft.files.lock import RunLock, is_held, waiting_lock
+from hma_ft.files.lock import RunLock, is_held
 
 HOLD = (
     "import sys, time; from pathlib import Path; from hma_ft.files.lock import RunLock\n"
@@ -77,13 +77,3 @@ def test_orphaned_loader_workers_do_not_keep_the_lock(tmp_path: Path) -> None:
         assert not is_held(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
-
-
-def test_waiting_lock_gives_up(tmp_path: Path) -> None:
-    process = hold(tmp_path)
-    try:
-        with pytest.raises(TimeoutError, match="held by another process"), waiting_lock(tmp_path / "lock", seconds=0.2):
-            pass
-    finally:
-        process.kill()
-        process.wait()

@@ -1,5 +1,6 @@
 """Every file of sweeps/ composes, from any folder, to the number of trials that its header promises."""
 
+import configparser
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from setuptools import find_namespace_packages
 
 from hma_ft.config import typed
 from hma_ft.config.register import register_schema
@@ -72,6 +74,18 @@ def test_a_dry_run_says_what_is_planned(
     assert f"{len(plan.configs)} new. A trial asks for: jobs at a time=" in done.stdout
 
 
+def test_an_installed_package_has_every_folder_of_conf_and_of_sweeps() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    where = {key: text.split() for key, text in setup["options.packages.find"].items()}
+    assert setup["options.package_data"]["*"].split() == ["*.yaml"]
+    packages = find_namespace_packages(str(ROOT), include=where["include"], exclude=where["exclude"])
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "conf").rglob("*.yaml")}
+    folders |= {"conf/sweep" / path.parent.relative_to(SWEEPS) for path in SWEEPS.rglob("*.yaml")}
+    assert {".".join(folder.parts) for folder in folders} <= set(packages)
+    assert "hydra_plugins" in packages and not any(package.startswith("tests") for package in packages)
+
+
 def test_mistakes_in_a_sweep_are_plain_lines(run_py: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = run_py("-m", "sweep=demo", "optimizer.lr=-1,0.1", "trainer.batch_size=0")
     assert done.returncode == 2
@@ -82,7 +96,7 @@ def test_mistakes_in_a_sweep_are_plain_lines(run_py: Callable[..., subprocess.Co
 
 def test_the_plugins_import_nothing_heavy() -> None:
     code = (
-        "import sys, hydra_plugins.hma_launchers, hydra_plugins.hma_sweeps;"
+        "import sys, hydra_plugins.hma_launchers, hydra_plugins.hma_completion;"
         "sys.exit(','.join({'torch', 'submitit', 'mlflow', 'rich', 'numpy'} & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -135,7 +135,7 @@ class SyntheticMemoryConfig:
 
 @dataclass
 class HMAConfig:
-    """The memory head; README has the table of released flags."""
+    """The memory head; docs/RELEASED.md has the table of released flags."""
 
     label_width: int = 64
     heads: int = 4
