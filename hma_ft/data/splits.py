@@ -10,8 +10,12 @@ from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan, Subset
 from hma_ft.data.description import describe
+from hma_ft.data.draw_rules import NO_RULES, DrawRules
 from hma_ft.data.draws import draw_test, stratified
 from hma_ft.data.equal_images import EqualImages, equal_across_splits
+from hma_ft.data.folds import Fold, draw_fold
+from hma_ft.data.group_draws import draw_groups
+from hma_ft.data.groups import shared_groups
 from hma_ft.data.image_cache import cached
 from hma_ft.data.variants import are_new, spread, with_variants
 from hma_ft.errors import UserError
@@ -63,7 +67,7 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
     if index is not None:
         for samples in scan.parts.values():
             samples.use_index(index)
-    splits = complete(cached(scan.require(), config), config)
+    splits = complete(cached(scan.require(), config), config, scan.rules)
     problems = untrainable(splits.train)
     if problems:
         raise UserError("\n".join(problems))
@@ -102,28 +106,58 @@ def scan_source(config: DatasetConfig) -> Scan:
     return scan
 
 
-def complete(parts: dict[str, ImageDataset], config: DatasetConfig) -> Splits:
+def complete(parts: dict[str, ImageDataset], config: DatasetConfig, rules: DrawRules = NO_RULES) -> Splits:
     """Draw the splits that are missing from train: test first, so that val_fraction does not move it.
 
-    Raises UserError if train is too small for it.
+    Raises UserError if train is too small for it, or two splits share a group.
     """
-    train, notes = parts["train"], []
+    shared = shared_groups(parts, rules.groups)
+    if shared:
+        raise UserError("\n".join(shared))
+    train, notes, groups = parts["train"], [], rules.numbers("train")
     if "test" in parts:
+        if rules.fold is not None:
+            raise UserError("dataset.options.fold is for images without a test split: move that one away, or set null")
         test = parts["test"]
     else:
-        kept, drawn = draw_test(train.labels, config.test_fraction, config.split_seed)
-        train, test = Subset(train, kept), Subset(train, drawn)
-        own = ", and val is taken as it is" if "val" in parts else ""
-        notes.append(
-            f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
-            f"dataset.split_seed={config.split_seed}{own}"
-        )
+        kept, drawn = _drawn_test(train.labels, groups, config, rules.fold)
+        train, test, groups = Subset(train, kept), Subset(train, drawn), None if groups is None else groups[kept]
+        notes.append(_how_drawn(config, rules, own_val="val" in parts))
     if "val" in parts:
         val = parts["val"]
-    else:
+    elif groups is None:
         kept, drawn = stratified(train.labels, config.val_fraction, config.split_seed)
         train, val = Subset(train, kept), Subset(train, drawn)
+    else:
+        kept, drawn = draw_groups(train.labels, groups, config.val_fraction, config.split_seed, what="val")
+        train, val = Subset(train, kept), Subset(train, drawn)
     return Splits(train, val, test, train.class_names, notes=notes)
+
+
+def _drawn_test(
+    labels: Tensor, groups: Tensor | None, config: DatasetConfig, fold: Fold | None
+) -> tuple[Tensor, Tensor]:
+    """Indices of train and test."""
+    if fold is not None:
+        return draw_fold(labels, fold, config.split_seed, groups)
+    if groups is not None:
+        return draw_groups(labels, groups, config.test_fraction, config.split_seed, what="test")
+    return draw_test(labels, config.test_fraction, config.split_seed)
+
+
+def _how_drawn(config: DatasetConfig, rules: DrawRules, *, own_val: bool) -> str:
+    """A line on the test split that was drawn."""
+    own = ", and val is taken as it is" if own_val else ""
+    whole = f", by whole groups ({len(set(rules.groups['train']))})" if "train" in rules.groups else ""
+    if rules.fold is not None:
+        number, count = rules.fold
+        return (
+            f"fold {number} of {count} is the test split, drawn by dataset.split_seed={config.split_seed}{whole}{own}"
+        )
+    return (
+        f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
+        f"dataset.split_seed={config.split_seed}{whole}{own}"
+    )
 
 
 def untrainable(train: ImageDataset) -> list[str]:

@@ -82,7 +82,7 @@ def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, ImageDataset],
         return scan.parts, [], scan.problems or [f"{config.name} below {config.root} has no training images"]
     reasons = scan.problems + (untrainable(scan.parts["train"]) if not scan.problems else [])
     try:
-        splits = complete(scan.parts, config)
+        splits = complete(scan.parts, config, scan.rules)
     except UserError as error:
         return scan.parts, [], reasons + str(error).splitlines()
     try:
