@@ -68,7 +68,7 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
         for samples in scan.parts.values():
             samples.use_index(index)
     splits = complete(cached(scan.require(), config), config, scan.rules)
-    problems = untrainable(splits.train)
+    problems = untrainable(splits.train, fixed_classes=scan.fixed_classes)
     if problems:
         raise UserError("\n".join(problems))
     splits.notes = scan.notes + scan.left_out.in_words() + splits.notes
@@ -150,25 +150,23 @@ def _how_drawn(config: DatasetConfig, rules: DrawRules, *, own_val: bool) -> str
     own = ", and val is taken as it is" if own_val else ""
     whole = f", by whole groups ({len(set(rules.groups['train']))})" if "train" in rules.groups else ""
     if rules.fold is not None:
-        number, count = rules.fold
-        return (
-            f"fold {number} of {count} is the test split, drawn by dataset.split_seed={config.split_seed}{whole}{own}"
-        )
+        by = f"dataset.split_seed={config.split_seed}{whole}{own}"
+        return f"fold {rules.fold.number} of {rules.fold.count} is the test split, drawn by {by}"
     return (
         f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
         f"dataset.split_seed={config.split_seed}{whole}{own}"
     )
 
 
-def untrainable(train: ImageDataset) -> list[str]:
-    """Why no classifier can be trained on these images, a line each."""
+def untrainable(train: ImageDataset, *, fixed_classes: bool = False) -> list[str]:
+    """Why no classifier can be trained on these images, a line each. `fixed_classes`: some may lack images."""
     counts = train.labels.bincount(minlength=len(train.class_names)).tolist()
     present = [name for name, count in zip(train.class_names, counts, strict=True) if count]
     if len(present) < 2:
         which = f"one class only, {present[0]}" if present else "no classes"
         return [f"train has {which}: a classifier needs two"]
     absent = [name for name, count in zip(train.class_names, counts, strict=True) if not count]
-    if absent:
+    if absent and not fixed_classes:
         more = f" and {len(absent) - 6} more classes" if len(absent) > 6 else ""
         return [f"train has no images of {', '.join(absent[:6])}{more}: add some, or take the class out"]
     return []

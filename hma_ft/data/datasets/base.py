@@ -188,6 +188,7 @@ class Scan:
     problems: list[str] = field(default_factory=list)  # a line each, with the remedy
     layout: str = "official splits"  # in words
     rules: DrawRules = NO_RULES  # of the splits that are missing
+    fixed_classes: bool = False  # the classes are given: train need not have images of each
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def require(self) -> dict[str, ImageDataset]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hma_ft.data.datasets.base import DatasetBuilder, ImageDataset, Scan
 from hma_ft.data.folds import Fold
+from hma_ft.data.lists.classes import read_class_names
 from hma_ft.data.lists.find import find_lists
 from hma_ft.data.lists.rows import Columns
 from hma_ft.data.lists.scan import scan_lists
@@ -43,7 +44,7 @@ class Listed(DatasetBuilder):
             self.root,
             columns=Columns(options.path, options.label, options.split, options.group),
             images=None if options.images is None else self.root / options.images,
-            classes=None if options.classes is None else self.root / options.classes,
+            class_names=None if options.classes is None else read_class_names(self.root / options.classes),
             group=options.group,
             fold=Fold.parse(options.fold),
         )

@@ -7,25 +7,27 @@ from pathlib import Path
 
 from hma_ft.data.folder_layout import with_near
 from hma_ft.data.lists.rows import Row
+from hma_ft.errors import UserError
 
 _NAMED = 6  # classes that a message lists
 
 
 class Classes:
-    """The classes of train: numbers in their order, words in alphabetical order, or as a file of names has them.
+    """The classes of train: numbers in their order, words in alphabetical order; or those that are given.
 
     Attributes:
         names: of the classes, each once.
         problems: a line each.
     """
 
-    def __init__(self, train: Sequence[Row], file: Path | None = None) -> None:
-        """`file` has the name of a class on each line; number i is then that of line i, counted from 0."""
+    def __init__(self, train: Sequence[Row], names: Sequence[str] | None = None) -> None:
+        """`names` are those of all classes, even if train has no images of some; number i is then the i-th, from 0."""
         self.problems: list[str] = []
+        self._lacked_by = "train lacks" if names is None else "the data set lacks"
         labels = {_composed(row.label) for row in train}
         numeric = all(_is_number(label) for label in labels)
-        if file is not None:
-            called = self._names_of(file)
+        if names is not None:
+            called = [*names]
             keys = [str(number) for number in range(len(called))] if numeric else called
         else:
             keys = sorted(labels, key=int) if numeric else sorted(labels)
@@ -45,18 +47,9 @@ class Classes:
         if unknown:
             named = ", ".join(with_near(label, self._numbers) for label in list(unknown)[:_NAMED])
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-            other = "train lacks" if split != "train" else "the file of class names lacks"
             first = next(iter(unknown.values())).place
-            self.problems.append(f"{first}: {split} has classes that {other}: {named}{more}")
+            self.problems.append(f"{first}: {split} has classes that {self._lacked_by}: {named}{more}")
         return found
-
-    def _names_of(self, file: Path) -> list[str]:
-        try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            self.problems.append(f"dataset.options.classes={file} can't be read ({error})")
-            return []
-        return [_composed(line.strip()) for line in lines if line.strip()]
 
     def _given_names(self, rows: Sequence[Row]) -> Mapping[str, str]:
         """Class names that stand beside the labels."""
@@ -69,6 +62,15 @@ class Classes:
                 self.problems.append(f"{row.place}: label {key} is called {name} here and {given[key]} before")
                 break
         return given
+
+
+def read_class_names(file: Path) -> list[str]:
+    """The name on each line of a text file. Raises UserError."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"dataset.options.classes={file} can't be read ({error})") from error
+    return [_composed(line.strip()) for line in lines if line.strip()]
 
 
 def _is_number(label: str) -> bool:

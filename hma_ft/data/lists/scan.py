@@ -34,17 +34,18 @@ def scan_lists(
     *,
     columns: Columns,
     images: Path | None = None,
-    classes: Path | None = None,
+    class_names: Sequence[str] | None = None,
     group: str | None = None,
     fold: Fold | None = None,
 ) -> Scan:
     """Read the lists, by split or under `all`, with everything that is wrong with them.
 
-    Paths are relative to `images`, None: to the folder of their list. `group` is a column, or a regular expression on
-    paths.
+    Paths are relative to `images`, None: to the folder of their list. `class_names` are those of all classes, None: the
+    labels of train are the classes. `group` is a column, or a regular expression on paths.
     """
     read = {split: read_list(file, columns, one_split=split != ALL) for split, file in lists.items()}
     scan = Scan({}, layout="lists: " + ", ".join(printable(file.name) for file in lists.values()))
+    scan.fixed_classes = class_names is not None
     for found in read.values():
         scan.notes += found.notes
         scan.problems += _shortened(found.problems)
@@ -55,7 +56,7 @@ def scan_lists(
     if "train" not in splits:
         scan.problems.append(f"{next(iter(lists.values()))} has no images of train")
         return scan
-    table = Classes(splits["train"].rows, classes)
+    table = Classes(splits["train"].rows, class_names)
     for split, named in splits.items():
         numbers = table.numbers(named.rows, split)
         scan.parts[split] = FileDataset(named.paths, numbers, table.names, root, names=_names(named, root))
