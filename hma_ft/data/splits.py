@@ -9,6 +9,7 @@ from torch import Tensor
 from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan, Subset
+from hma_ft.data.datasets.encoded import EncodedDataset
 from hma_ft.data.description import describe
 from hma_ft.data.draw_rules import NO_RULES, DrawRules
 from hma_ft.data.draws import draw_test, stratified
@@ -101,7 +102,7 @@ def scan_source(config: DatasetConfig) -> Scan:
     """What the source finds, its files to be decoded as the configuration says."""
     scan = create_dataset_builder(config).scan()
     for samples in scan.parts.values():
-        if isinstance(samples, FileDataset):
+        if isinstance(samples, FileDataset | EncodedDataset):
             samples.upright = config.exif_orientation
     return scan
 
