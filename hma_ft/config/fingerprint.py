@@ -64,6 +64,8 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.exif_orientation": False,
     "dataset.options.group": None,  # of folder
     "dataset.options.fold": None,
+    "augment.resize": "crop",
+    "model.normalise": True,
     "method.hma.real.start": "empty",
     "method.hma.tie_query_key_init": False,
     "method.peft.name": "none",
