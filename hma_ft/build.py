@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, TrainerConfig
+from hma_ft.config.schema import Config, Resize, TrainerConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
@@ -71,11 +71,14 @@ def build_backbone(config: Config, *, load: bool = True) -> Backbone:
 
 def create_eval_transform(config: Config, backbone: Backbone) -> EvalTransform:
     """The transform of evaluation: resize and crop as the configuration says, else as the backbone was pretrained."""
+    augment = config.augment
     return EvalTransform(
-        image_size=config.augment.image_size,
-        crop_ratio=config.augment.eval_crop_ratio or backbone.crop_ratio,
+        image_size=augment.image_size,
+        crop_ratio=augment.eval_crop_ratio or (backbone.crop_ratio if augment.resize is Resize.crop else 1.0),
         interpolation=backbone.interpolation,
         upright=config.dataset.exif_orientation,
+        resize=augment.resize,
+        fill=backbone.mean_colour,
     )
 
 
@@ -135,20 +138,23 @@ def feature_stores(
     trainer, augment = config.trainer, config.augment
     shared = {
         "weights": digest_of_frozen(method),
-        "model": [config.model.name, config.model.options],
+        "model": [config.model.name, config.model.options, *([] if config.model.normalise else ["0..1"])],
         "arithmetic": arithmetic_in_force(method.backbone, accelerator.device, autocast),
         "libraries": library_versions(),
     }
+    resize = {} if augment.resize is Resize.crop else {"resize": augment.resize.value}  # older stores do not name it
     described = splits.description
     views = {
         "data": [described["train_content"], described.get("taught_digest"), len(splits.class_names)],
-        "augment": asdict(augment),
+        "augment": {name: value for name, value in asdict(augment).items() if name != "resize"},
+        **resize,
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
     }
     whole = {
         "data": [described[f"{name}_content"] for name in splits.by_name],
         "transform": [augment.image_size, augment.eval_crop_ratio],
+        **resize,
         "batch": trainer.eval_batch_size,
     }
     root, limit = Path(config.runs_dir) / "features", int(trainer.cache_features_gb * 1e9)

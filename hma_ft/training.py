@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list
 
-from hma_ft.backbone.backbone import Backbone
 from hma_ft.build import RunComponents, assemble, load_best
 from hma_ft.config.schema import Config, DatasetConfig, HeadInit
 from hma_ft.data.description import changed_splits
@@ -244,7 +243,7 @@ def _image_steps(
 ) -> Iterator[Sequence[MicroBatch]]:
     """The training batches from `start_step` on."""
     trainer, backbone = config.trainer, components.method.backbone
-    transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=_mean_colour(backbone))
+    transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=backbone.mean_colour)
     batches = train_loader(
         components.splits.train,
         transform,
@@ -267,9 +266,3 @@ def _image_steps(
         augment=config.augment,
         device=accelerator.device,
     )
-
-
-def _mean_colour(backbone: Backbone) -> tuple[int, int, int]:
-    """The model's mean in 0..255, what random erasing and maps of the image fill with."""
-    red, green, blue = (round(255 * value) for value in backbone.mean.flatten().tolist())
-    return red, green, blue

@@ -16,7 +16,7 @@ BLOCK = re.compile(r"(?:^`(?P<path>[\w./]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*
 COPIED = ("conf", "hma_ft", "hydra_plugins", "sweeps", "tests", "run.py", "pyproject.toml")
 WRITTEN = {
     *("hma_ft/methods/cosine.py", "conf/method/cosine.yaml", "tests/methods/test_cosine.py"),
-    *("hma_ft/data/datasets/listed.py", "conf/dataset/listed.yaml", "tests/data/test_listed.py"),
+    *("hma_ft/data/datasets/medmnist.py", "conf/dataset/medmnist.yaml", "tests/data/test_medmnist.py"),
     *("hma_ft/peft/branch_scale.py", "conf/method/peft/branch_scale.yaml"),
     "conf/model/vit_nano.yaml",
 }

@@ -26,7 +26,7 @@ class Backbone(nn.Module):
         width: size D of a feature.
         depth: number of transformer blocks.
         image_size: height and width S of an image in pixels.
-        mean, std: [1, 3, 1, 1], for images scaled to 0..1; the model's own.
+        mean, std: [1, 3, 1, 1], for images scaled to 0..1; the model's own unless `normalise` says otherwise.
         interpolation: the filter that resized the images of its pretraining ("bicubic", ...).
         crop_ratio: its evaluation crop over the resized short side.
         tokens, peft: memory tokens, and what else was added to `vit` to train inside it while the rest is frozen.
@@ -36,10 +36,19 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, vit: TimmViT, image_size: int, *, tokens: Adapted = NOTHING_ADDED, peft: Adapted = NOTHING_ADDED
+        self,
+        vit: TimmViT,
+        image_size: int,
+        *,
+        normalise: bool = True,
+        tokens: Adapted = NOTHING_ADDED,
+        peft: Adapted = NOTHING_ADDED,
     ) -> None:
+        """`normalise=False` leaves images in 0..1: mean 0, std 1."""
         super().__init__()
         preparation = resolve_model_data_config(vit)
+        if not normalise:
+            preparation |= {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
         self.vit: TimmViT = vit
         self.tokens, self.peft = tokens, peft
         self.image_size = image_size
@@ -68,6 +77,12 @@ class Backbone(nn.Module):
         if images.dtype != torch.uint8:
             return images
         return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+    @property
+    def mean_colour(self) -> tuple[int, int, int]:
+        """The mean in 0..255: what random erasing, maps of the image and padding fill with."""
+        red, green, blue = (round(255 * value) for value in self.mean.flatten().tolist())
+        return red, green, blue
 
     @property
     def trains(self) -> bool:

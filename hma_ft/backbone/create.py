@@ -39,4 +39,4 @@ def create_backbone(
     adapted = adapt(vit, peft or PeftConfig())  # after the weights, which may give initial values
     if grad_checkpointing:
         vit.set_grad_checkpointing()
-    return Backbone(vit, image_size, tokens=memory_tokens, peft=adapted)
+    return Backbone(vit, image_size, normalise=config.normalise, tokens=memory_tokens, peft=adapted)

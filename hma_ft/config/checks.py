@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hma_ft.config.check_dataset import option_problems, root_problems
 from hma_ft.config.check_places import place_problems
 from hma_ft.config.check_values import value_problems
 from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
@@ -138,8 +139,8 @@ def _dataset(config: Config) -> Iterator[str]:
         yield f"dataset.corruption_severity={dataset.corruption_severity} must be 1 to 5"
     if not 0 <= dataset.split_seed < 2**32:
         yield f"dataset.split_seed={dataset.split_seed} must be at least 0 and less than 2**32"
-    if dataset.on_disk and not dataset.download and not Path(dataset.root).is_dir():
-        yield f"dataset.root={dataset.root} is not a directory: give the one that holds the images"
+    yield from root_problems(dataset)
+    yield from option_problems(dataset)
 
 
 def _optimization(config: Config) -> Iterator[str]:

@@ -187,8 +187,11 @@ def _now(cfg: DictConfig, key: str) -> str:
 
 
 def _takes_any_key(cfg: DictConfig, key: str) -> bool:
-    """Whether the key is one of a free dictionary, such as model.options. A method's YAML declares all it has."""
-    if key.startswith("method.options."):
+    """Whether the key is one of a free dictionary, such as model.options.
+
+    The YAML of a method or a data set declares all that it has.
+    """
+    if key.startswith(("method.options.", "dataset.options.")):
         return False
     parent = node_of(cfg, key.rpartition(".")[0]) if "." in key else cfg
     return isinstance(parent, DictConfig) and OmegaConf.get_type(parent) is dict and parent._get_full_key(None) != ""

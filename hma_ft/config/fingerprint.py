@@ -62,6 +62,10 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.corruption_severity": 3,
     "dataset.test_fraction": 0.2,
     "dataset.exif_orientation": False,
+    "dataset.options.group": None,  # of folder
+    "dataset.options.fold": None,
+    "augment.resize": "crop",
+    "model.normalise": True,
     "method.hma.real.start": "empty",
     "method.hma.tie_query_key_init": False,
     "method.peft.name": "none",

@@ -1,19 +1,25 @@
 """How a folder of images is laid out: which of its folders are splits, which are classes."""
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hma_ft.data.image_files import LeftOut, class_name, files_in, folders_in, images_below
 from hma_ft.names import counted, printable
 
-# Names of a split's folder, in any case; the first is the one that messages use.
+# Names of a split, in any case; the first is the one that messages use.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
 _NAMED = 6  # folders that a message lists
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder, a file or a value of this name means; None for no split."""
+    return next((split for split, names in SPLIT_NAMES.items() if name.casefold() in names), None)
 
 
 @dataclass
@@ -168,11 +174,12 @@ def unknown_classes(split: str, folder: Path, found: dict[str, Path], known: dic
     unknown = [name for name in found if name not in known]
     if not unknown:
         return []
-    names = ", ".join(_with_near(name, known) for name in unknown)
+    names = ", ".join(with_near(name, known) for name in unknown)
     return [f"{printable(folder)}: {split} has classes that train lacks: {names}"]
 
 
-def _with_near(name: str, known: dict[str, Path]) -> str:
+def with_near(name: str, known: Collection[str]) -> str:
+    """A name that train lacks, with the one that may have been meant."""
     same = [other for other in known if other.casefold() == name.casefold()]
     near = same or difflib.get_close_matches(name, known, n=1)
     return f"{name} (train has {near[0]}: rename one)" if near else name

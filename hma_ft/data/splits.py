@@ -9,9 +9,14 @@ from torch import Tensor
 from hma_ft.config.schema import DatasetConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan, Subset
+from hma_ft.data.datasets.encoded import EncodedDataset
 from hma_ft.data.description import describe
+from hma_ft.data.draw_rules import NO_RULES, DrawRules
 from hma_ft.data.draws import draw_test, stratified
 from hma_ft.data.equal_images import EqualImages, equal_across_splits
+from hma_ft.data.folds import Fold, draw_fold
+from hma_ft.data.group_draws import draw_groups
+from hma_ft.data.groups import shared_groups
 from hma_ft.data.image_cache import cached
 from hma_ft.data.variants import are_new, spread, with_variants
 from hma_ft.errors import UserError
@@ -63,8 +68,8 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
     if index is not None:
         for samples in scan.parts.values():
             samples.use_index(index)
-    splits = complete(cached(scan.require(), config), config)
-    problems = untrainable(splits.train)
+    splits = complete(cached(scan.require(), config), config, scan.rules)
+    problems = untrainable(splits.train, fixed_classes=scan.fixed_classes)
     if problems:
         raise UserError("\n".join(problems))
     splits.notes = scan.notes + scan.left_out.in_words() + splits.notes
@@ -97,44 +102,72 @@ def scan_source(config: DatasetConfig) -> Scan:
     """What the source finds, its files to be decoded as the configuration says."""
     scan = create_dataset_builder(config).scan()
     for samples in scan.parts.values():
-        if isinstance(samples, FileDataset):
+        if isinstance(samples, FileDataset | EncodedDataset):
             samples.upright = config.exif_orientation
     return scan
 
 
-def complete(parts: dict[str, ImageDataset], config: DatasetConfig) -> Splits:
+def complete(parts: dict[str, ImageDataset], config: DatasetConfig, rules: DrawRules = NO_RULES) -> Splits:
     """Draw the splits that are missing from train: test first, so that val_fraction does not move it.
 
-    Raises UserError if train is too small for it.
+    Raises UserError if train is too small for it, or two splits share a group.
     """
-    train, notes = parts["train"], []
+    shared = shared_groups(parts, rules.groups)
+    if shared:
+        raise UserError("\n".join(shared))
+    train, notes, groups = parts["train"], [], rules.numbers("train")
     if "test" in parts:
+        if rules.fold is not None:
+            raise UserError("dataset.options.fold is for images without a test split: move that one away, or set null")
         test = parts["test"]
     else:
-        kept, drawn = draw_test(train.labels, config.test_fraction, config.split_seed)
-        train, test = Subset(train, kept), Subset(train, drawn)
-        own = ", and val is taken as it is" if "val" in parts else ""
-        notes.append(
-            f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
-            f"dataset.split_seed={config.split_seed}{own}"
-        )
+        kept, drawn = _drawn_test(train.labels, groups, config, rules.fold)
+        train, test, groups = Subset(train, kept), Subset(train, drawn), None if groups is None else groups[kept]
+        notes.append(_how_drawn(config, rules, own_val="val" in parts))
     if "val" in parts:
         val = parts["val"]
-    else:
+    elif groups is None:
         kept, drawn = stratified(train.labels, config.val_fraction, config.split_seed)
+        train, val = Subset(train, kept), Subset(train, drawn)
+    else:
+        kept, drawn = draw_groups(train.labels, groups, config.val_fraction, config.split_seed, what="val")
         train, val = Subset(train, kept), Subset(train, drawn)
     return Splits(train, val, test, train.class_names, notes=notes)
 
 
-def untrainable(train: ImageDataset) -> list[str]:
-    """Why no classifier can be trained on these images, a line each."""
+def _drawn_test(
+    labels: Tensor, groups: Tensor | None, config: DatasetConfig, fold: Fold | None
+) -> tuple[Tensor, Tensor]:
+    """Indices of train and test."""
+    if fold is not None:
+        return draw_fold(labels, fold, config.split_seed, groups)
+    if groups is not None:
+        return draw_groups(labels, groups, config.test_fraction, config.split_seed, what="test")
+    return draw_test(labels, config.test_fraction, config.split_seed)
+
+
+def _how_drawn(config: DatasetConfig, rules: DrawRules, *, own_val: bool) -> str:
+    """A line on the test split that was drawn."""
+    own = ", and val is taken as it is" if own_val else ""
+    whole = f", by whole groups ({len(set(rules.groups['train']))})" if "train" in rules.groups else ""
+    if rules.fold is not None:
+        by = f"dataset.split_seed={config.split_seed}{whole}{own}"
+        return f"fold {rules.fold.number} of {rules.fold.count} is the test split, drawn by {by}"
+    return (
+        f"there is no test split: {config.test_fraction:.0%} of the training images are drawn for it by "
+        f"dataset.split_seed={config.split_seed}{whole}{own}"
+    )
+
+
+def untrainable(train: ImageDataset, *, fixed_classes: bool = False) -> list[str]:
+    """Why no classifier can be trained on these images, a line each. `fixed_classes`: some may lack images."""
     counts = train.labels.bincount(minlength=len(train.class_names)).tolist()
     present = [name for name, count in zip(train.class_names, counts, strict=True) if count]
     if len(present) < 2:
         which = f"one class only, {present[0]}" if present else "no classes"
         return [f"train has {which}: a classifier needs two"]
     absent = [name for name, count in zip(train.class_names, counts, strict=True) if not count]
-    if absent:
+    if absent and not fixed_classes:
         more = f" and {len(absent) - 6} more classes" if len(absent) > 6 else ""
         return [f"train has no images of {', '.join(absent[:6])}{more}: add some, or take the class out"]
     return []

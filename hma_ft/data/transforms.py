@@ -11,7 +11,8 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
-from hma_ft.config.schema import AugmentConfig
+from hma_ft.config.schema import AugmentConfig, Resize
+from hma_ft.data.squares import canvas, fitted, padded, padded_window, squashed_box
 
 
 class TrainTransform:
@@ -22,7 +23,7 @@ class TrainTransform:
     """
 
     def __init__(self, config: AugmentConfig, *, interpolation: str, fill: Sequence[int]) -> None:
-        steps: list[Callable[[Tensor], Tensor]] = [_Crop(config, InterpolationMode(interpolation))]
+        steps: list[Callable[[Tensor], Tensor]] = [_Crop(config, InterpolationMode(interpolation), fill)]
         if config.affine_degrees or config.affine_translate or config.affine_scale:
             steps.append(_Affine(config, fill))
         if config.flip:
@@ -49,10 +50,12 @@ _RESIZED_AS_UINT8 = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)  # b
 class _Crop:
     """v2.RandomResizedCrop of one image: the same draws and the same pixels, in less time.
 
-    It saves going through containers of inputs, and resizing a part that isn't contiguous in memory.
+    It saves going through containers of inputs, and resizing a part that isn't contiguous in memory. The crop is one of
+    the squashed or padded square, if the configuration asks for it, though cut out of the image as it is.
     """
 
-    def __init__(self, config: AugmentConfig, interpolation: InterpolationMode) -> None:
+    def __init__(self, config: AugmentConfig, interpolation: InterpolationMode, fill: Sequence[int]) -> None:
+        self.resize, self.fill = config.resize, fill
         self.size = [config.image_size, config.image_size]
         self.interpolation = interpolation
         self.draw = v2.RandomResizedCrop(
@@ -63,13 +66,28 @@ class _Crop:
 
     def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
-        box = self.draw.make_params([image])
+        side = max(image.shape[-2:])
+        square = image[:1, :1, :1].expand(3, side, side)  # for its size alone
+        box = self.draw.make_params([image if self.resize is Resize.crop else square])
+        if self.resize is Resize.pad:
+            return self._of_padded(image, box)
+        return self._resized(image, box if self.resize is Resize.crop else squashed_box(box, image), self.size)
+
+    def _of_padded(self, image: Tensor, box: dict[str, int]) -> Tensor:
+        """The box of the padded square, of which only what shows the image is resized."""
+        view, window = canvas(self.size[0], self.fill), padded_window(box, image, self.size[0])
+        if window is not None:
+            top, left, height, width = (window.crop[key] for key in ("top", "left", "height", "width"))
+            view[:, top : top + height, left : left + width] = self._resized(image, window.image, [height, width])
+        return view
+
+    def _resized(self, image: Tensor, box: dict[str, int], size: list[int]) -> Tensor:
         top, left = box["top"], box["left"]
         part = image[:, top : top + box["height"], left : left + box["width"]].unsqueeze(0)
         part = part.contiguous(memory_format=torch.channels_last)
         if self.interpolation in _RESIZED_AS_UINT8:
-            return interpolate(part, self.size, mode=self.interpolation.value, antialias=True).squeeze(0)
-        return functional.resize(part, self.size, interpolation=self.interpolation, antialias=True).squeeze(0)
+            return interpolate(part, size, mode=self.interpolation.value, antialias=True).squeeze(0)
+        return functional.resize(part, size, interpolation=self.interpolation, antialias=True).squeeze(0)
 
 
 class _Affine:
@@ -107,14 +125,27 @@ class _Flip:
 class EvalTransform:
     """Resize and centre crop, to the pixel sizes of timm's own (which rounds the resized side down).
 
+    With `resize=squash` both sides are resized, with `pad` the long one, and the short one is padded by `fill` (0..255,
+    a channel); what is cropped of that square is its centre.
+
     Attributes:
         image_size: pixels a side, after the crop.
-        resized_side: pixels of the short side, before it.
+        resized_side: pixels of the short side before it, or of a side of the square.
         interpolation: the filter's name.
         upright: whether images must be turned as their EXIF orientation says when they are decoded.
     """
 
-    def __init__(self, image_size: int, *, crop_ratio: float, interpolation: str, upright: bool = False) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        crop_ratio: float,
+        interpolation: str,
+        upright: bool = False,
+        resize: Resize = Resize.crop,
+        fill: Sequence[int] = (0, 0, 0),
+    ) -> None:
+        self.resize, self.fill = resize, fill
         self.image_size = image_size
         self.resized_side = math.floor(image_size / crop_ratio)
         self.interpolation = interpolation
@@ -128,10 +159,19 @@ class EvalTransform:
 
     def __call__(self, image: Tensor) -> Tensor:
         """uint8 [3, H, W] -> uint8 [3, S, S]."""
+        if self.resize is not Resize.crop:
+            return self._of_square(image)
         short, long = sorted(image.shape[-2:])
         if self.resized_side**2 * long / short > _MOST_RESIZED_PIXELS:
             return self._resized_window(image)
         return self.steps(image)
+
+    def _of_square(self, image: Tensor) -> Tensor:
+        """The centre of the whole image, squashed or padded to a square."""
+        side, filter_ = self.resized_side, InterpolationMode(self.interpolation)
+        size = [side, side] if self.resize is Resize.squash else fitted(image, side)
+        square = padded(functional.resize(image, size, interpolation=filter_, antialias=True), self.fill)
+        return functional.center_crop(square, [self.image_size, self.image_size])
 
     def _resized_window(self, image: Tensor) -> Tensor:
         """The centre crop of a narrow strip, whose resized pixels outside of it are never made.

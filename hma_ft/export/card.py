@@ -12,6 +12,7 @@ from hma_ft.data.variants import in_words
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import plain
 from hma_ft.export.peft_adapter import PEFT_FOLDER, PeftAdapter
+from hma_ft.export.preparation import resizing_in_words
 
 VERSIONS = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxruntime", "numpy")
 SETTINGS = ("method", "optimizer", "scheduler", "augment", "trainer")
@@ -115,8 +116,7 @@ def _use(exported: Exported) -> str:
             "|---|---|---|",
             *rows,
             "",
-            f"Prepare an image so: {turned}RGB, short side resized to {prepared['resize_short_side']} pixels "
-            f"({prepared['interpolation']}, antialiased), centre crop of {prepared['centre_crop']}. A float input of "
+            f"Prepare an image so: {turned}RGB, {resizing_in_words(prepared)}. A float input of "
             f"the weights is (image / 255 - mean) / std, mean {prepared['mean']}, std {prepared['std']}.",
         ]
     )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 
 import hma_ft
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, MethodConfig, ModelConfig, Precision
+from hma_ft.config.schema import Config, MethodConfig, ModelConfig, Precision, Resize
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.engine.inputs import uses_soft_labels
 from hma_ft.errors import UserError
@@ -89,6 +89,8 @@ def load_own_layout(folder: Path) -> Loaded:
         crop_ratio=crop_ratio(content["image_size"], prepared["resize_short_side"]),
         interpolation=prepared["interpolation"],
         upright=prepared.get("exif_orientation", False),  # exports of earlier versions ignore it
+        resize=Resize(prepared.get("resize", Resize.crop.value)),
+        fill=method.backbone.mean_colour,
     )
     return Loaded(method.eval(), transform, names)
 

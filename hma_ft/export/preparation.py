@@ -3,6 +3,7 @@
 from typing import Any
 
 from hma_ft.backbone.backbone import Backbone
+from hma_ft.config.schema import Resize
 from hma_ft.data.transforms import EvalTransform
 
 
@@ -12,10 +13,22 @@ def preparation(backbone: Backbone, transform: EvalTransform) -> dict[str, Any]:
         "resize_short_side": transform.resized_side,
         "interpolation": transform.interpolation,
         "centre_crop": transform.image_size,
+        "resize": transform.resize.value,
         "exif_orientation": transform.upright,
         "mean": rounded(backbone.mean.flatten().tolist()),
         "std": rounded(backbone.std.flatten().tolist()),
     }
+
+
+def resizing_in_words(prepared: dict[str, Any]) -> str:
+    """How an image is resized, for a reader of the card."""
+    side, how = prepared["resize_short_side"], f"{prepared['interpolation']}, antialiased"
+    resized = {
+        Resize.crop.value: f"short side resized to {side} pixels ({how})",
+        Resize.squash.value: f"squashed to {side} x {side} pixels ({how})",
+        Resize.pad.value: f"long side resized to {side} pixels ({how}), the short one padded by the mean colour",
+    }
+    return f"{resized[prepared['resize']]}, centre crop of {prepared['centre_crop']}"
 
 
 def crop_ratio(image_size: int, resized_side: int) -> float:

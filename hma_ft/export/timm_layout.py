@@ -13,13 +13,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hma_ft.backbone.architecture import TimmViT, build
-from hma_ft.config.schema import ModelConfig
+from hma_ft.config.schema import ModelConfig, Resize
 from hma_ft.data.transforms import EvalTransform
 from hma_ft.export.preparation import crop_ratio, rounded
 from hma_ft.methods.base import Method
 
 # of a timm configuration, what says where other weights would come from
 _ORIGIN = ("url", "file", "hf_hub_id", "hf_hub_filename", "state_dict", "source", "architecture", "tag")
+_CROP_MODES = {Resize.crop: "center", Resize.squash: "squash", Resize.pad: "border"}
 _PREPARED = ("test_input_size", "test_crop_pct", "min_input_size", "label_offset")
 
 
@@ -47,7 +48,7 @@ def write_timm_layout(
         "pool_size": None,
         "interpolation": transform.interpolation,
         "crop_pct": crop_ratio(side, transform.resized_side),
-        "crop_mode": "center",
+        "crop_mode": _CROP_MODES[transform.resize],
         "mean": rounded(method.backbone.mean.flatten().tolist()),
         "std": rounded(method.backbone.std.flatten().tolist()),
         "num_classes": len(class_names),

@@ -79,24 +79,25 @@ def named_samples(path: Path, *, count: int, train: Callable[[], ImageDataset]) 
     of training samples; `train` finds them, and is called only where a file is named.
     """
     lines = [line.strip() for line in path.read_text(errors="backslashreplace").splitlines()]
-    keys: dict[str, int] = {}
+    keys: dict[str, list[int]] = {}  # of several samples where a list names a file twice
     if any(text and not text.isdecimal() for text in map(_without_comment, lines)):
         samples = train()
-        keys = {samples.sample_id(index): index for index in range(len(samples))}
+        for index in range(len(samples)):
+            keys.setdefault(samples.sample_id(index), []).append(index)
     names = Counter(Path(key).name for key in keys)
-    by_name = {Path(key).name: index for key, index in keys.items() if names[Path(key).name] == 1}
+    by_name = {Path(key).name: found for key, found in keys.items() if names[Path(key).name] == 1}
     ids = []
     for number, line in enumerate(lines, start=1):
         text = line if line in keys or line in by_name else _without_comment(line)  # a name may have a # of its own
         if not text:
             continue
-        sample = int(text) if text.isdecimal() else keys.get(text, by_name.get(text, NO_ID))
-        if not 0 <= sample < count:
+        found = [int(text)] if text.isdecimal() else keys.get(text, by_name.get(text, [NO_ID]))
+        if not 0 <= found[0] < count:
             reason = "names several samples" if names[text] > 1 else "is no sample of the train split"
             raise UserError(
                 f"memory_remove={path}, line {number}: {text} {reason}; give an id or a path below the root"
             )
-        ids.append(sample)
+        ids += found
     return torch.tensor(sorted(set(ids)), dtype=torch.int64)
 
 

@@ -80,9 +80,9 @@ def _splits(scan: Scan, config: DatasetConfig) -> tuple[dict[str, ImageDataset],
     """The splits as far as they can be told, notes on them, and the reasons why they can't be trained on."""
     if "train" not in scan.parts:
         return scan.parts, [], scan.problems or [f"{config.name} below {config.root} has no training images"]
-    reasons = scan.problems + (untrainable(scan.parts["train"]) if not scan.problems else [])
+    reasons = scan.problems or untrainable(scan.parts["train"], fixed_classes=scan.fixed_classes)
     try:
-        splits = complete(scan.parts, config)
+        splits = complete(scan.parts, config, scan.rules)
     except UserError as error:
         return scan.parts, [], reasons + str(error).splitlines()
     try:

@@ -1,6 +1,7 @@
 """What trains, what prepares the images, and which layer a parameter belongs to."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,17 @@ FULL, FROZEN = BackboneTuning.full, BackboneTuning.frozen
 
 def trainable(backbone: Backbone) -> set[str]:
     return {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+
+
+def test_images_of_0_to_1_without_mean_and_std(images: torch.Tensor) -> None:
+    config = ModelConfig("vit_tiny_patch16_224", pretrained=False, options={"depth": 1, "patch_size": 4})
+    with_mean, without = (
+        create_backbone(replace(config, normalise=normalise), image_size=32, tokens=TokensConfig()).eval()
+        for normalise in (True, False)
+    )
+    without.load_state_dict(with_mean.state_dict())
+    assert without.mean_colour == (0, 0, 0) and with_mean.mean_colour == (128, 128, 128)
+    torch.testing.assert_close(without(images), with_mean(images.float() / 255))
 
 
 def test_uint8_and_normalised_images_agree(micro: Callable[..., Backbone], images: torch.Tensor) -> None:

@@ -22,6 +22,8 @@ from tests.config.test_compose import composed
         (["trainer.clip_grad_norm=0"], "trainer.clip_grad_norm=0 must be greater than 0"),
         (["dataset.val_fraction=1"], "dataset.val_fraction=1 must lie between 0 and 1"),
         (["dataset=folder", "dataset.root=/no/such"], "dataset.root=/no/such is not a directory"),
+        (["dataset=folder", "dataset.root=.", "dataset.options.fold=6/5"], "dataset.options.fold=6/5 must be i/k"),
+        (["dataset=folder", "dataset.root=.", 'dataset.options.group="(a"'], "dataset.options.group=(a is no regular"),
         (["model.weights=/no/such.pth"], "model.weights=/no/such.pth does not exist"),
         (["augment.crop_scale=[0.5,0.1]"], "augment.crop_scale=[0.5, 0.1] must be two numbers, the smaller one first"),
         (

@@ -11,7 +11,7 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms import InterpolationMode, v2
 
-from hma_ft.config.schema import AugmentConfig
+from hma_ft.config.schema import AugmentConfig, Resize
 from hma_ft.data.transforms import EvalTransform, TrainTransform
 
 
@@ -89,6 +89,47 @@ def test_training_views_are_torchvisions_bit_for_bit(interpolation: str, side_by
         torch.manual_seed(seed)
         assert torch.equal(own(image), expected)
         assert torch.equal(torch.random.get_rng_state(), state)
+
+
+TIMMS = {Resize.squash: "squash", Resize.pad: "border"}
+
+
+@pytest.mark.parametrize("resize", TIMMS)
+@pytest.mark.parametrize("size", [(90, 120), (100, 41)])
+def test_squares_are_timms_up_to_rounding(resize: Resize, size: tuple[int, int]) -> None:
+    """In evaluation, and in training without any randomness."""
+    image, fill = smooth_image(*size), (11, 22, 33)
+    pil = Image.fromarray(image.permute(1, 2, 0).numpy())
+    mean = tuple(value / 255 for value in fill)
+    theirs = create_transform(
+        48, crop_pct=1.0, crop_mode=TIMMS[resize], mean=mean, std=(1, 1, 1), interpolation="bicubic"
+    )
+    expected = theirs(pil) + torch.tensor(mean).view(3, 1, 1)
+    evaluated = EvalTransform(48, crop_ratio=1.0, interpolation="bicubic", resize=resize, fill=fill)(image)
+    config = AugmentConfig(image_size=48, resize=resize, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0)
+    trained = TrainTransform(config, interpolation="bicubic", fill=fill)(image)
+    for view in (evaluated, trained):
+        assert view.shape == (3, 48, 48) and view.dtype == torch.uint8
+        difference = (view.float() / 255 - expected).abs()
+        assert difference.max() < 2.5 / 255 and difference.mean() < 0.6 / 255
+
+
+@pytest.mark.parametrize("resize", TIMMS)
+def test_a_crop_of_a_square_is_that_of_the_whole_one(resize: Resize) -> None:
+    """Against torchvision's crop of the padded, or the squashed, image."""
+    image, fill = smooth_image(120, 60), (11, 22, 33)
+    theirs = v2.RandomResizedCrop(32, interpolation=InterpolationMode.BICUBIC)
+    if resize is Resize.pad:
+        square = v2.functional.pad(image, [30, 0, 30, 0], fill=list(fill))
+    else:
+        square = v2.functional.resize(image, [120, 120], interpolation=InterpolationMode.BICUBIC, antialias=True)
+    own = TrainTransform(AugmentConfig(image_size=32, resize=resize, flip=0.0), interpolation="bicubic", fill=fill)
+    for seed in range(10):
+        torch.manual_seed(seed)
+        expected = theirs(square)
+        torch.manual_seed(seed)
+        difference = (own(image).float() - expected.float()).abs()
+        assert (difference > 10).float().mean() < 0.13  # two columns of 32 where padding begins and ends
 
 
 def test_no_augmentation_is_a_resize() -> None:

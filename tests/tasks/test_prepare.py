@@ -79,7 +79,7 @@ def test_images_in_memory(prepared: Prepare, tmp_path: Path) -> None:
 def test_what_cannot_be_fetched(run_py: RunPy) -> None:
     cars = run_py("task=prepare", "dataset=cars")
     assert cars.returncode == 2
-    assert "Stanford Cars can no longer be downloaded: put cars_train/" in cars.stderr
+    assert "Stanford Cars can no longer be downloaded: use dataset=hub" in cars.stderr
     assert "Traceback" not in cars.stderr
 
 

@@ -35,6 +35,7 @@ from hma_ft.config.schema.training import (
     Device,
     OptimizerConfig,
     Precision,
+    Resize,
     SchedulerConfig,
     TrainerConfig,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Reads",
     "RealMemoryConfig",
     "RecipeConfig",
+    "Resize",
     "SchedulerConfig",
     "SlotInit",
     "SweepConfig",

@@ -13,5 +13,6 @@ class ModelConfig:
     pretrained: bool = True  # fetch timm's weights from the hub, unless `weights` names a file
     weights: str | None = None  # local .pth, .safetensors or .npz
     image_size: int = 224  # pixels a side; position embeddings are interpolated to it
+    normalise: bool = True  # by the model's mean and std; false: the ViT gets values of 0..1, as papers on VTAB do
     drop_path_rate: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)  # further keyword arguments of timm.create_model

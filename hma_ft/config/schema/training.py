@@ -21,6 +21,14 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class Resize(Enum):
+    """What becomes of an image's aspect ratio: kept, its ends cropped; given up; kept, its short side padded."""
+
+    crop = "crop"
+    squash = "squash"
+    pad = "pad"
+
+
 @dataclass
 class OptimizerConfig:
     """timm's optimizer factory."""
@@ -42,9 +50,10 @@ class SchedulerConfig:
 
 @dataclass
 class AugmentConfig:
-    """Training transform; evaluation always uses resize and centre crop with the model's own mean and std."""
+    """Training transform, and the size and shape that evaluation uses too."""
 
     image_size: int = 224
+    resize: Resize = Resize.crop  # of training, before its random crop, and of evaluation
     crop_scale: list[float] = field(default_factory=lambda: [0.08, 1.0])  # share of the area, random resized crop
     crop_ratio: list[float] = field(default_factory=lambda: [0.75, 1.3333333333333333])
     flip: float = 0.5  # probability of a horizontal flip
@@ -58,7 +67,7 @@ class AugmentConfig:
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
     label_smoothing: float = 0.0
-    eval_crop_ratio: float | None = None  # crop size / resized short side; null: the model's own
+    eval_crop_ratio: float | None = None  # crop size / resized short side; null: the model's own with crop, else 1
 
 
 @dataclass

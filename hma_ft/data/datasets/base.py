@@ -12,6 +12,7 @@ from torch import Tensor
 from hma_ft.data.content_index import ContentIndex, file_stamp
 from hma_ft.data.decode import decode
 from hma_ft.data.digests import derived_digest, pixel_digest
+from hma_ft.data.draw_rules import NO_RULES, DrawRules
 from hma_ft.data.image_files import LeftOut
 from hma_ft.errors import UserError
 from hma_ft.names import printable
@@ -59,10 +60,12 @@ class FileDataset(ImageDataset):
         class_names: Sequence[str],
         root: Path,
         *,
+        names: Sequence[str] | None = None,
         upright: bool = False,
     ) -> None:
-        """`upright`: turn images as their EXIF orientation says."""
+        """`names` are the samples' ids, None: their paths below the root; `upright`: turn as EXIF orientations say."""
         self.paths = list(paths)
+        self.names = None if names is None else list(names)
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
         self.class_names = list(class_names)
         self.root = root
@@ -78,7 +81,9 @@ class FileDataset(ImageDataset):
         return image
 
     def sample_id(self, index: int) -> str:
-        """The path below the root."""
+        """The name that was given, else the path below the root."""
+        if self.names is not None:
+            return self.names[index]
         return printable(self.paths[index].relative_to(self.root))
 
     def content_digests(self) -> list[str]:
@@ -182,6 +187,8 @@ class Scan:
     notes: list[str] = field(default_factory=list)  # a line each
     problems: list[str] = field(default_factory=list)  # a line each, with the remedy
     layout: str = "official splits"  # in words
+    rules: DrawRules = NO_RULES  # of the splits that are missing
+    fixed_classes: bool = False  # the classes are given: train need not have images of each
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def require(self) -> dict[str, ImageDataset]:

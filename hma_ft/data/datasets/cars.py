@@ -26,10 +26,10 @@ class Cars(TorchvisionFiles):
         return paths, labels, dataset.classes
 
     def download(self) -> None:
-        """Say which files go where."""
+        """Say where the data set still is, and which files go where."""
         folder = self.root / "stanford_cars"
         raise UserError(
-            "Stanford Cars can no longer be downloaded: put cars_train/, cars_test/, devkit/ (with "
-            f"cars_train_annos.mat and cars_meta.mat) and cars_test_annos_withlabels.mat into "
-            f"{folder}, from a copy of the data set"
+            "Stanford Cars can no longer be downloaded: use dataset=hub dataset.options.id=tanganke/stanford_cars "
+            "dataset.name=cars (pip install 'hma-ft[hub]'), or put cars_train/, cars_test/, devkit/ (with "
+            f"cars_train_annos.mat and cars_meta.mat) and cars_test_annos_withlabels.mat into {folder}"
         )

@@ -1,14 +1,27 @@
 """Your own images in folders: root/CLASS/..., or root/train/CLASS/... with test/ and val/ beside it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan
+from hma_ft.data.draw_rules import DrawRules
 from hma_ft.data.folder_layout import class_folders, recognise, unknown_classes
+from hma_ft.data.folds import Fold
+from hma_ft.data.groups import groups_by_pattern
 from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
 from hma_ft.data.image_plugins import missing_for_suffixes
+from hma_ft.data.options import typed_options
 from hma_ft.names import printable
 
 _NAMED = 6  # classes that a message lists
+
+
+@dataclass
+class FolderOptions:
+    """`dataset.options` of dataset=folder."""
+
+    group: str | None = None  # regular expression on paths below the root; its first parenthesis is the group
+    fold: str | None = None  # i/k: fold i of k is the test split
 
 
 class Folder(DatasetBuilder):
@@ -20,6 +33,7 @@ class Folder(DatasetBuilder):
 
     def scan(self) -> Scan:
         """What the folder holds, with everything that is wrong with it."""
+        options = typed_options(FolderOptions, self.options)
         left_out = LeftOut()
         layout = recognise(self.root, left_out)
         scan = Scan({}, notes=layout.notes, problems=layout.problems, layout=layout.kind, left_out=left_out)
@@ -37,6 +51,7 @@ class Folder(DatasetBuilder):
                 scan.notes += _deeper(found, images)
             if any(images.values()):
                 scan.parts[split] = self._samples(images, list(known))
+        scan.rules = DrawRules(_groups(options.group, scan.parts), Fold.parse(options.fold))
         scan.problems += left_out.unreadable
         scan.problems += missing_for_suffixes(_suffixes(scan.parts))
         return scan
@@ -50,6 +65,16 @@ class Folder(DatasetBuilder):
         files = [(path, label_of[name]) for name, paths in images.items() for path in paths]
         paths, labels = zip(*files, strict=True)
         return FileDataset(paths, labels, class_names, self.root)
+
+
+def _groups(pattern: str | None, parts: dict[str, ImageDataset]) -> dict[str, list[str]]:
+    """The group of each image, by split."""
+    if pattern is None:
+        return {}
+    return {
+        split: groups_by_pattern(pattern, [samples.sample_id(index) for index in range(len(samples))])
+        for split, samples in parts.items()
+    }
 
 
 def _problems(split: str, folder: Path, images: dict[str, list[Path]]) -> list[str]:
