@@ -16,10 +16,9 @@ from pathlib import Path
 
 from analysis.arguments import exit_code, require_folder
 from analysis.compare.arguments import parse
-from analysis.compare.build import report_of
-from analysis.compare.load import load_directories
-from analysis.compare.records import Records
-from analysis.compare.report import Report
+from analysis.compare.records.directories import load_directories
+from analysis.compare.records.frame import Records
+from analysis.compare.report import Report, report_of
 from analysis.compare.select import Selection, find_sweep, select
 from analysis.study.evidence import write_evidence
 from analysis.study.page import Answer, text_of
@@ -83,7 +82,7 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
     """Draws the section's figure into the folder of the page; its path from there."""
     if section.figure is None:
         return None
-    from analysis.compare.plots import draw  # matplotlib comes with it
+    from analysis.compare.plots.draw import draw  # matplotlib comes with it
 
     with tempfile.TemporaryDirectory() as folder:
         draw(report.comparison, Path(folder))

@@ -1,34 +1,26 @@
 """What a page rests on, beside it: every run of a sweep as a row, and an archive of them to compare again."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.compare.archive import write_archive
-from analysis.compare.consistency import counts
-from analysis.compare.records import RunData, SweepData
+import pandas as pd
+
+from analysis.compare.comparability import counts
+from analysis.compare.records.archive import write_archive
+from analysis.compare.records.run import Sweep
 
 
-def write_evidence(runs: Sequence[RunData], sweep: SweepData, folder: Path) -> list[Path]:
+def write_evidence(runs: pd.DataFrame, sweep: Sweep, folder: Path) -> list[Path]:
     """A table for people and an archive for `analysis.compare`; both files.
 
-    The table: fingerprint, seed, settings that differ, top-1 by split and inference mode.
+    The table: fingerprint, seed, settings that differ, top-1 by split and inference mode. A method's own settings
+    follow from its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{sweep.name}.csv"
-    settings = _differing(runs)
-    figures = sorted({key for run in runs for key in run.result if key.endswith("/top1")})
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["fingerprint", "seed", *settings, *figures])
-        for run in runs:
-            shown = [run.result.get(key, "") for key in figures]
-            writer.writerow([run.fingerprint[:12], run.seed, *(run.params.get(key, "") for key in settings), *shown])
-    return [path, write_archive(runs, sweep, folder)]
-
-
-def _differing(runs: Sequence[RunData]) -> list[str]:
-    """Settings that count and have more than one value; the method's own follow from its name."""
-    keys = sorted({key for run in runs for key in run.params if counts(key)})
-    different = [key for key in keys if len({run.params.get(key) for run in runs}) > 1]
-    return ["method.name", *(key for key in different if not key.startswith("method."))]
+    keys = sorted(map(str, runs.columns))
+    settings = [key for key in keys if counts(key) and not key.startswith("method.")]
+    differing = [key for key in settings if runs[key].nunique(dropna=False) > 1]
+    metrics = [key for key in keys if key.endswith("/top1") and runs[key].notna().any()]
+    table = runs[["fingerprint", "seed", "method.name", *differing, *metrics]]
+    table.assign(fingerprint=table["fingerprint"].str[:12]).to_csv(path, index=False, lineterminator="\n")
+    return [path, write_archive(list(runs["run"]), sweep, folder)]

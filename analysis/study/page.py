@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from analysis.compare.output.files import markdown_table
 from analysis.compare.report import Report
-from analysis.compare.table import Row
-from analysis.compare.text import markdown_table
+from analysis.compare.tables.table import raw_records
 from analysis.study.pages import Page
 from analysis.study.section import Section
 
@@ -48,7 +49,7 @@ class Answer:
 
 def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
     """Markdown. At least one answer has a report; `evidence` are files, relative to the page."""
-    run = next(a.report for a in answers if a.report).comparison.cells[0].runs[0]
+    run = next(a.report for a in answers if a.report).comparison.groups[0].runs["run"].iloc[0]
     head = HEAD.format(
         title=page.title,
         setting=page.setting,
@@ -66,7 +67,7 @@ def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
 
 
 def _commit(report: Report) -> str:
-    git = report.comparison.cells[0].runs[0].env.get("git") or {}
+    git = report.comparison.groups[0].runs["run"].iloc[0].env.get("git") or {}
     return str(git.get("commit") or "unknown")[:12] + (" with changes" if git.get("dirty") else "")
 
 
@@ -81,11 +82,11 @@ def _section(answer: Answer) -> list[str]:
             parts += [f"**{table.title}**", markdown_table(table), table.note]
     if answer.figure is not None:
         parts.append(f"![{section.title}]({answer.figure})")
-    notes = "\n".join(f"- {statement}" for statement in answer.report.statements)
+    notes = "\n".join(f"- {note}" for note in answer.report.notes)
     return [*parts, notes]
 
 
-def _interval(row: Row) -> str:
+def _interval(row: dict[str, Any]) -> str:
     """Interval, seeds and test images; a single seed has no interval."""
     images = f" and {row['images']:,} test images" if row["images"] else ""
     if row["seeds"] < 2:
@@ -112,13 +113,13 @@ def _verdicts(answers: list[Answer]) -> str:
     return "\n\n".join(part.rstrip() for part in parts)
 
 
-def _tested(answer: Answer) -> list[Row]:
+def _tested(answer: Answer) -> list[dict[str, Any]]:
     """The rows of a section's table of differences, where it shows one."""
     table = answer.report.table("verdict") if answer.report and "verdict" in answer.section.tables else None
-    return [] if table is None else list(table.rows)
+    return [] if table is None else raw_records(table.rows)
 
 
-def _line(row: Row) -> str:
+def _line(row: dict[str, Any]) -> str:
     return (
         f"`{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points ({_interval(row)}): "
         f"{row['verdict']}"
