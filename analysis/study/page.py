@@ -1,4 +1,4 @@
-"""The page of the study: questions, tables and figures of `analysis.compare`, verdicts; every figure from a record."""
+"""The page of the study: questions, tables and figures of `analysis.compare`, verdicts; every number from a record."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ whose sweeps lie in [sweeps/study/](../sweeps/study). To repeat it, run each sec
 
 ## Protocol
 
-{setting};
+{backbone};
 all methods see the same augmented views in the same order (released transform,
 {steps} steps of {batch} images). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed and test
@@ -28,7 +28,7 @@ correction over its table; [COMPARE.md](COMPARE.md) explains every column.
 Runs were made with commit {commit} on {device}.
 """
 
-EVIDENCE = """\
+RUN_BY_RUN = """\
 ## Run by run
 
 Each run's settings and top-1 (CSV), and an archive of the runs with the class that each gave every test image. The
@@ -47,12 +47,12 @@ class Answer:
     figure: Path | None = None  # relative to the page
 
 
-def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
-    """Markdown. At least one answer has a report; `evidence` are files, relative to the page."""
+def text_of(page: Page, answers: list[Answer], run_records: list[Path]) -> str:
+    """Markdown. At least one answer has a report; `run_records` are files, relative to the page."""
     run = next(a.report for a in answers if a.report).comparison.groups[0].runs["run"].iloc[0]
     head = HEAD.format(
         title=page.title,
-        setting=page.setting,
+        backbone=page.backbone,
         steps=run.params["trainer.max_steps"],
         batch=run.params["trainer.batch_size"],
         commit=", ".join(sorted({_commit(a.report) for a in answers if a.report})),
@@ -61,8 +61,8 @@ def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
     parts = [head, "## In short", _verdicts(answers)]
     for answer in answers:
         parts += _section(answer)
-    listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in evidence)
-    parts += [f"## Threats\n\n{page.threats}", f"{EVIDENCE}\n{listed}."]
+    listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in run_records)
+    parts += [f"## Threats\n\n{page.threats}", f"{RUN_BY_RUN}\n{listed}."]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 

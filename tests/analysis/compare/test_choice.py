@@ -160,6 +160,52 @@ def test_refuses_what_should_be_equal(
         assert compare(tmp_path, "--by", f"method,{key}")["groups"]
 
 
+RECIPES = ({"batch_size": 128, "max_steps": 1000}, {"batch_size": 64, "max_steps": 1600})
+
+
+def recipe_and_trainer(recipe: dict[str, int], **chosen: int) -> dict[str, Any]:
+    """Settings of a run whose trainer takes the recipe's, except what is chosen apart from it."""
+    settings: dict[str, Any] = {f"method.recipe.{name}": value for name, value in recipe.items()}
+    return settings | {f"trainer.{name}": value for name, value in (recipe | chosen).items()}
+
+
+@pytest.mark.parametrize(
+    ("head", "full", "line"),
+    [
+        ({}, {}, None),  # each method as its recipe has it
+        ({"batch_size": 64}, {}, None),  # chosen, and equal
+        ({"batch_size": 32}, {"batch_size": 32}, None),
+        ({"batch_size": 32}, {}, "trainer.batch_size on digits is not the same: 64 (1 runs, such as full-seed0"),
+        ({}, {"max_steps": 100}, "trainer.max_steps on digits is not the same: 100 (1 runs, such as full-seed0"),
+    ],
+)
+def test_batch_and_steps_of_a_recipe_are_part_of_the_method(
+    tmp_path: Path,
+    write_run: WriteRun,
+    capsys: pytest.CaptureFixture[str],
+    head: dict[str, int],
+    full: dict[str, int],
+    line: str | None,
+) -> None:
+    write_run("head", seed=0, right=20, settings=recipe_and_trainer(RECIPES[0], **head))
+    write_run("full", seed=0, right=20, settings=recipe_and_trainer(RECIPES[1], **full))
+    if line is None:
+        assert compare(tmp_path)["groups"] == ["full", "head"]
+    else:
+        assert line in refusal(tmp_path, capsys)
+
+
+def test_archives_keep_the_recipe(tmp_path: Path, write_run: WriteRun) -> None:
+    keys = []
+    for method, recipe in zip(("head", "full"), RECIPES, strict=True):
+        directory = write_run(method, seed=0, right=20, settings=recipe_and_trainer(recipe))
+        keys.append(json.loads((directory / "status.json").read_text())["fingerprint"][:12])
+    define_sweep(str(tmp_path / "runs"), "two", [Trial(key, key, key) for key in keys]).save()
+    records = load_directories([tmp_path / "runs"])
+    write_archive(records.runs, find_sweep(records, "two"), tmp_path / "archives")
+    assert main(["--runs", str(tmp_path / "archives"), "--sweep", "two"]) == 0
+
+
 def test_the_same_images_under_other_names_are_comparable(tmp_path: Path, write_run: WriteRun) -> None:
     contents = {f"{split}_content": split for split in ("train", "val", "test")}
     write_run("head", seed=0, right=20, data=contents)

@@ -14,7 +14,7 @@ def _condition(title: str, question: str, sweep: str, setting: str) -> Section:
     return Section(title, question, sweep, ("--where", setting, "--baseline", "head"))
 
 
-TEXTURES = (
+DTD = (
     Section(
         "Is memory worth it on textures?",
         "DTD (ten classes), frozen backbone. Every method at the learning rate that val chose from one grid. "

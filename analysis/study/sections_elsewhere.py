@@ -15,7 +15,7 @@ def _other_data(title: str, data: str, sweep: str) -> tuple[Section, Section]:
     )
 
 
-BEYOND = (
+ELSEWHERE = (
     *_other_data("On flowers", "Oxford Flowers-102 in 64 x 64 pixels", "study_flowers"),
     *_other_data(
         "On small photographs",

@@ -1,4 +1,4 @@
-"""What a benchmark says: figures against named alternatives, each with its target if there is one."""
+"""What a benchmark says: numbers against named alternatives, each with its target if there is one."""
 
 import argparse
 import os
@@ -10,12 +10,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Measurement:
     """One row of the table."""
 
     what: str
     against: str  # the alternative
-    figure: str  # median, with the spread
+    value: str  # median, with the spread
     target: str = ""  # empty: for information
     holds: bool | None = None  # None: no target, or not measured
 
@@ -24,7 +24,7 @@ class Finding:
 class Options:
     """How a benchmark is run."""
 
-    quick: bool  # small sizes, to try the script out; the figures mean nothing
+    quick: bool  # small sizes, to try the script out; the numbers mean nothing
     shared: Path | None  # the folder with real images and pretrained weights; None: absent
 
     def size(self, full: int, quick: int) -> int:
@@ -32,7 +32,7 @@ class Options:
         return quick if self.quick else full
 
 
-Benchmark = Callable[[Options], list[Finding]]
+Benchmark = Callable[[Options], list[Measurement]]
 
 
 def options(arguments: Sequence[str] | None = None, description: str | None = None) -> Options:
@@ -49,14 +49,14 @@ def main(benchmark: Benchmark, description: str | None) -> int:
     return 0
 
 
-def skipped(what: str) -> Finding:
+def skipped(what: str) -> Measurement:
     """A row for what needs the shared folder, where that is absent."""
-    return Finding(what, "", "skipped: needs real images and weights (set HMA_SHARED)")
+    return Measurement(what, "", "skipped: needs real images and weights (set HMA_SHARED)")
 
 
-def table(findings: Sequence[Finding]) -> str:
+def table(measurements: Sequence[Measurement]) -> str:
     """Markdown."""
     verdicts = {True: "yes", False: "**no**", None: ""}
     lines = ["| what | against | measured | target | holds |", "|---|---|---|---|---|"]
-    lines += [f"| {f.what} | {f.against} | {f.figure} | {f.target} | {verdicts[f.holds]} |" for f in findings]
+    lines += [f"| {m.what} | {m.against} | {m.value} | {m.target} | {verdicts[m.holds]} |" for m in measurements]
     return "\n".join(lines)

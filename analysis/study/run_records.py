@@ -9,7 +9,7 @@ from analysis.compare.records.archive import write_archive
 from analysis.compare.records.run import Sweep
 
 
-def write_evidence(runs: pd.DataFrame, sweep: Sweep, folder: Path) -> list[Path]:
+def write_run_records(runs: pd.DataFrame, sweep: Sweep, folder: Path) -> list[Path]:
     """A table for people and an archive for `analysis.compare`; both files.
 
     The table: fingerprint, seed, settings that differ, top-1 by split and inference mode. A method's own settings
