@@ -3,7 +3,7 @@
 python -m analysis.benchmarks [--quick] [--out FILE]
 
 Needs the folder with real images and weights (HMA_SHARED) for the input pipeline and the sweep; without it they are
-skipped. With --quick the sizes are small, the figures mean nothing, and nothing is written unless --out says where.
+skipped. With --quick the sizes are small, the numbers mean nothing, and nothing is written unless --out says where.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import sys
 import time
 
 from analysis.arguments import exit_code, require_file
-from analysis.benchmarks.finding import REPOSITORY, Finding, options, table
 from analysis.benchmarks.machine import description
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, options, table
 from hma_ft.config.paths import path_argument
 
 NAMES = ("startup", "head", "memory", "input_pipeline", "methods", "sweep")
@@ -45,19 +45,19 @@ def main(arguments: list[str]) -> int:
     if chosen.out is not None:
         require_file("--out", chosen.out)
     machine, started = description(), time.monotonic()
-    findings: list[Finding] = []
+    measurements: list[Measurement] = []
     failed = False
     for name in NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
             measure = importlib.import_module(f"analysis.benchmarks.{name}").measure
-            findings += measure(options(["--quick"] if chosen.quick else []))
+            measurements += measure(options(["--quick"] if chosen.quick else []))
         except Exception as error:  # the others are still worth measuring
-            findings.append(Finding(name, "", f"failed: {error}".splitlines()[0], "", False))
+            measurements.append(Measurement(name, "", f"failed: {error}".splitlines()[0], "", False))
             print(error, file=sys.stderr)
             failed = True
     page = TEXT.format(
-        names=", ".join(NAMES), machine=machine, minutes=(time.monotonic() - started) / 60, table=table(findings)
+        names=", ".join(NAMES), machine=machine, minutes=(time.monotonic() - started) / 60, table=table(measurements)
     )
     print(page)
     out = chosen.out or (None if chosen.quick else REPOSITORY / "docs/BENCHMARKS.md")

@@ -9,7 +9,7 @@ Batch 128, bf16, channels last, random weights. The parts:
     methods  one step of every method that takes steps, beside full fine-tuning
     input    images a second from JPEGs through the run's own loader, beside the step on a batch that is there
 
-With --quick, or without a GPU, sizes are small: the script is tried out, the figures mean nothing.
+With --quick, or without a GPU, sizes are small: the script is tried out, the numbers mean nothing.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from analysis.benchmarks.finding import Finding, options, table
 from analysis.benchmarks.gpu_input import keeps_up
 from analysis.benchmarks.gpu_setup import FULL, QUICK, Measured, Sizes, measure
 from analysis.benchmarks.machine import description
+from analysis.benchmarks.measurement import Measurement, options, table
 from analysis.benchmarks.methods import METHODS as STEPPED
 
 PER_SAMPLE = "memory projected for each sample"
@@ -36,39 +36,39 @@ BASES: dict[str, tuple[str, float | None]] = {
 METHODS = {"head": ("head", "hma_head"), "full": ("full", "hma", "hma without momentum encoder")}
 
 
-def memory_share(part: str, model: str, sizes: Sizes, *, compiled: bool) -> list[Finding]:
+def memory_share(part: str, model: str, sizes: Sizes, *, compiled: bool) -> list[Measurement]:
     """Steps a second and peak memory of the methods of a part, and what the memory adds to a step."""
-    findings, found = [], {}
+    measurements, found = [], {}
     for name in METHODS[part]:
         for per_sample in (False, True) if name in BASES and not compiled else (False,):
             label = f"{name}, {PER_SAMPLE}" if per_sample else name
             what = f"{model}, {label}, bf16, batch {sizes.batch}{', compiled' if compiled else ''}"
             measured = measure(model, name, sizes, compiled=compiled, per_sample=per_sample)
             if measured is None:
-                findings.append(Finding(what, "", "does not fit into the memory of the GPU"))
+                measurements.append(Measurement(what, "", "does not fit into the memory of the GPU"))
                 continue
             found[label] = measured
-            findings.append(Finding(what, "", _figure(measured)))
-    return findings + _shares(model, found, compiled)
+            measurements.append(Measurement(what, "", _in_words(measured)))
+    return measurements + _shares(model, found, compiled)
 
 
-def _figure(measured: Measured) -> str:
+def _in_words(measured: Measured) -> str:
     return (
         f"{1000 * measured.seconds:.2f} ms a step, peak memory {measured.peak / 2**20:,.0f} MiB, first step after "
         f"{measured.first:.1f} s"
     )
 
 
-def _shares(model: str, found: dict[str, Measured], compiled: bool) -> list[Finding]:
+def _shares(model: str, found: dict[str, Measured], compiled: bool) -> list[Measurement]:
     """What HMA adds to a step."""
-    findings = []
+    measurements = []
     for name, (base, limit) in BASES.items():
         if name not in found or base not in found:
             continue
         what = f"{model}{', compiled' if compiled else ''}, {name}"
         added = found[name].seconds / found[base].seconds - 1
-        findings.append(
-            Finding(
+        measurements.append(
+            Measurement(
                 what,
                 f"{base}, {1000 * found[base].seconds:.2f} ms a step",
                 f"{added:+.1%}",
@@ -78,24 +78,24 @@ def _shares(model: str, found: dict[str, Measured], compiled: bool) -> list[Find
         )
         slow = found.get(f"{name}, {PER_SAMPLE}")
         if slow is not None:
-            findings.append(Finding(what, PER_SAMPLE, f"{slow.seconds / found[name].seconds:.2f} x faster"))
-    return findings
+            measurements.append(Measurement(what, PER_SAMPLE, f"{slow.seconds / found[name].seconds:.2f} x faster"))
+    return measurements
 
 
-def every_method(model: str, sizes: Sizes) -> list[Finding]:
+def every_method(model: str, sizes: Sizes) -> list[Measurement]:
     """One row a method; none without a momentum encoder may cost more than full fine-tuning."""
-    full, findings = measure(model, "full", sizes), []
+    full, measurements = measure(model, "full", sizes), []
     for name in STEPPED:
         found = measure(model, name, sizes)
         what = f"{model}, step of {name}, bf16, batch {sizes.batch}"
         if full is None or found is None:
-            findings.append(Finding(what, "full", "does not fit into the memory of the GPU"))
+            measurements.append(Measurement(what, "full", "does not fit into the memory of the GPU"))
             continue
         ratio, memory = found.seconds / full.seconds, found.peak / max(full.peak, 1)
         # HMA over a backbone that trains runs its momentum copy too, and is no rival in cost
         bounded = not name.startswith("hma")
-        findings.append(
-            Finding(
+        measurements.append(
+            Measurement(
                 what,
                 f"full, {1000 * full.seconds:.2f} ms a step, {full.peak / 2**20:,.0f} MiB",
                 f"{ratio:.2f} x the time, {memory:.2f} x the memory",
@@ -103,7 +103,7 @@ def every_method(model: str, sizes: Sizes) -> list[Finding]:
                 ratio < 1 if bounded else None,
             )
         )
-    return findings
+    return measurements
 
 
 def main(arguments: list[str]) -> int:
@@ -118,18 +118,18 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     sizes = QUICK if chosen.quick or not torch.cuda.is_available() else FULL
     models = sizes.models if chosen.model is None else (chosen.model,)
-    findings: list[Finding] = []
+    measurements: list[Measurement] = []
     for part in chosen.part:
         for model in models:
             if part in METHODS:
                 for compiled in (False,) if chosen.no_compile else (False, True):
-                    findings += memory_share(part, model, sizes, compiled=compiled)
+                    measurements += memory_share(part, model, sizes, compiled=compiled)
             elif part == "methods":
-                findings += every_method(model, sizes)
+                measurements += every_method(model, sizes)
         if part == "input":
             shared = options([]).shared
-            findings += keeps_up(sizes, shared, chosen.workers, compiled=not chosen.no_compile)
-    page = f"# Speed on a GPU\n\n{description()}\n\n{table(findings)}\n"
+            measurements += keeps_up(sizes, shared, chosen.workers, compiled=not chosen.no_compile)
+    page = f"# Speed on a GPU\n\n{description()}\n\n{table(measurements)}\n"
     print(page)
     if chosen.out is not None:
         chosen.out.write_text(page)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from analysis.benchmarks.finding import Finding, skipped
 from analysis.benchmarks.gpu_setup import FULL, Setup, Sizes, random_batch, several
+from analysis.benchmarks.measurement import Measurement, skipped
 from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
 from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import FileDataset
@@ -17,13 +17,13 @@ from hma_ft.data.loading import train_loader
 from hma_ft.data.transforms import TrainTransform
 
 
-def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool) -> list[Finding]:
+def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool) -> list[Measurement]:
     """Images a second with the loader beside those with a batch that stays on the device."""
     if shared is None:
         return [skipped("input beside the step")]
     paths = sorted((shared / "data/dtd/dtd/images").rglob("*.jpg"))
     files = FileDataset(paths, [0] * len(paths), ["all"], paths[0].parents[1])
-    findings = []
+    measurements = []
     for model in sizes.input_models:
         setup = Setup(model, "full", sizes, compiled=compiled)
         data = random_batch(sizes, setup.side, setup.device)
@@ -41,8 +41,8 @@ def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool)
             for _ in range(epochs if name is ImageCaching.ram and sizes is FULL else 0):
                 next(stream)
             speed = _images_per_second(partial(_from_loader, setup, stream), sizes)
-            findings.append(
-                Finding(
+            measurements.append(
+                Measurement(
                     f"{model}, full, from JPEGs, dataset.cache={name.value}, {workers} workers: {speed:.0f} images/s",
                     f"the same step on a batch on the device: {resident:.0f} images/s",
                     f"{speed / resident:.0%}",
@@ -50,7 +50,7 @@ def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool)
                     speed / resident >= 0.9,
                 )
             )
-    return findings
+    return measurements
 
 
 def _from_loader(setup: Setup, stream: Iterator[Batch]) -> None:

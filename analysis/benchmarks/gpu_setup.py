@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from analysis.benchmarks.head_setup import sgd
 from analysis.benchmarks.released_head import ReleasedHead
-from analysis.benchmarks.setting import sgd
 from analysis.benchmarks.timing import interleaved
 from analysis.methods.build import CLASSES, build
 from hma_ft.build import prepare_for_device

@@ -8,9 +8,7 @@ import sys
 import torch
 from torch import nn
 
-from analysis.benchmarks.finding import Finding, Options, main
-from analysis.benchmarks.released_head import ReleasedHead
-from analysis.benchmarks.setting import (
+from analysis.benchmarks.head_setup import (
     BATCH,
     CLASSES,
     FEATURE_WIDTH,
@@ -21,6 +19,8 @@ from analysis.benchmarks.setting import (
     sgd,
     training_step,
 )
+from analysis.benchmarks.measurement import Measurement, Options, main
+from analysis.benchmarks.released_head import ReleasedHead
 from analysis.benchmarks.timing import Times, interleaved, ratio
 from hma_ft.backbone.create import create_backbone
 from hma_ft.config.schema import ModelConfig, TokensConfig
@@ -29,7 +29,7 @@ from hma_ft.hma.momentum import MomentumEncoder
 ROWS, MANY_ROWS = 512, 65536
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """All rows of this file."""
     return [
         *_against_the_release(options),
@@ -38,7 +38,7 @@ def measure(options: Options) -> list[Finding]:
     ]
 
 
-def _against_the_release(options: Options) -> list[Finding]:
+def _against_the_release(options: Options) -> list[Measurement]:
     """Forward and backward of the head alone."""
     size, rows = options.size(BATCH, 8), options.size(ROWS, 32)
     head = filled_head(rows, dropout=0.0)
@@ -56,7 +56,7 @@ def _against_the_release(options: Options) -> list[Finding]:
     )
     factor, text = ratio(times["release"], times["here"])
     return [
-        Finding(
+        Measurement(
             f"HMA head, forward and backward, R={rows} S={SLOTS}, batch {size}: {times['here']}",
             f"the queue repeated and projected for each sample: {times['release']}",
             f"{text} faster",
@@ -66,7 +66,7 @@ def _against_the_release(options: Options) -> list[Finding]:
     ]
 
 
-def _against_the_backbone(options: Options) -> list[Finding]:
+def _against_the_backbone(options: Options) -> list[Measurement]:
     """The head's part of a step, timed by itself: beside the backbone it would drown in the noise."""
     size, rows = options.size(BATCH, 8), options.size(ROWS, 32)
     features, labels, ids = batch(size)
@@ -82,7 +82,7 @@ def _against_the_backbone(options: Options) -> list[Finding]:
     added = times["hma"].median - times["linear"].median
     full, frozen, momentum = _backbone_times(options)
     rows_of_table = [
-        Finding(
+        Measurement(
             f"HMA in a {name} step, R={rows} S={SLOTS}, batch {size}, fp32: {1000 * added:.0f} ms more than linear",
             f"ViT-B/32 {name} step with a linear head: {base}",
             f"{added / base.median:.2%}",
@@ -95,7 +95,7 @@ def _against_the_backbone(options: Options) -> list[Finding]:
     note = "not in the row above; the method asks for one forward pass a step, without a graph"
     return [
         *rows_of_table,
-        Finding(f"momentum encoder, update and forward: {momentum}", "the same full step", f"{share:.0%} ({note})"),
+        Measurement(f"momentum encoder, update and forward: {momentum}", "the same full step", f"{share:.0%} ({note})"),
     ]
 
 
@@ -134,7 +134,7 @@ def _backbone_times(options: Options) -> tuple[Times, Times, Times]:
     return times["full"], times["frozen"], times["momentum"]
 
 
-def _large_memory(options: Options) -> list[Finding]:
+def _large_memory(options: Options) -> list[Measurement]:
     """The head's part of a training step with a small and with a large memory."""
     size, few, many = options.size(BATCH, 8), options.size(ROWS, 32), options.size(MANY_ROWS, 256)
     features, labels, ids = batch(size)
@@ -145,7 +145,7 @@ def _large_memory(options: Options) -> list[Finding]:
     times = interleaved(steps, repeats=options.size(5, 2))
     factor, text = ratio(times[str(many)], times[str(few)])
     return [
-        Finding(
+        Measurement(
             f"HMA head's part of a step, R={many}, batch {size}: {times[str(many)]}",
             f"the same with R={few}: {times[str(few)]}",
             f"{text} the time for {many // few} x the rows",

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from analysis.benchmarks.finding import Finding, Options, main, skipped
+from analysis.benchmarks.measurement import Measurement, Options, main, skipped
 from analysis.benchmarks.released_input import ReleasedInput
 from analysis.benchmarks.timing import interleaved, ratio
 from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
@@ -33,16 +33,16 @@ SIZE, MEAN, STD = 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 FILTERS = ("bilinear", "bicubic")  # torchvision's default, which the release uses, and that of most timm ViTs
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """All rows of this file."""
     if options.shared is None:
         return [skipped("input pipeline")]
     paths = sorted((options.shared / "data/dtd/dtd/images").rglob("*.jpg"))[:: options.size(6, 100)]
     with one_thread(), tempfile.TemporaryDirectory() as folder:
-        findings = _speed(options, paths, "as they are")
-        findings += _speed(options, _enlarged(paths, Path(folder)), "enlarged to 480 pixels")
-        findings += _agreement(paths)
-    return findings
+        measurements = _speed(options, paths, "as they are")
+        measurements += _speed(options, _enlarged(paths, Path(folder)), "enlarged to 480 pixels")
+        measurements += _agreement(paths)
+    return measurements
 
 
 @contextmanager
@@ -56,10 +56,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _speed(options: Options, paths: Sequence[Path], sizes: str) -> list[Finding]:
+def _speed(options: Options, paths: Sequence[Path], sizes: str) -> list[Measurement]:
     """Epochs over the images in batches of 50, in this process."""
     files = FileDataset(paths, [0] * len(paths), ["all"], paths[0].parents[1])
-    findings = []
+    measurements = []
     for name in FILTERS:
         kept = cached({"train": files}, DatasetConfig(cache=ImageCaching.ram))["train"]
         released = ReleasedInput(SIZE, interpolation=name, mean=MEAN, std=STD)
@@ -75,8 +75,8 @@ def _speed(options: Options, paths: Sequence[Path], sizes: str) -> list[Finding]
         speed = {key: f"{len(paths) / value.median:.0f} images/s" for key, value in times.items()}
         for key, what, limit in (("uncached", "uncached", 2), ("cached", "from the second epoch on, cached", 6)):
             factor, text = ratio(times["released"], times[key])
-            findings.append(
-                Finding(
+            measurements.append(
+                Measurement(
                     f"input pipeline, one core, {what}, {len(paths)} JPEGs {sizes}, {name}: {speed[key]}",
                     f"PIL, torchvision v1 transforms, floats: {speed['released']}",
                     text,
@@ -84,7 +84,7 @@ def _speed(options: Options, paths: Sequence[Path], sizes: str) -> list[Finding]
                     factor >= limit,
                 )
             )
-    return findings
+    return measurements
 
 
 def _released_epoch(released: ReleasedInput, paths: Sequence[Path], size: int = 50) -> None:
@@ -114,9 +114,9 @@ def _enlarged(paths: Sequence[Path], folder: Path) -> list[Path]:
     return written
 
 
-def _agreement(paths: Sequence[Path]) -> list[Finding]:
+def _agreement(paths: Sequence[Path]) -> list[Measurement]:
     """The same random numbers give the same crops and flips; how far the pixels are apart."""
-    findings = []
+    measurements = []
     for name in FILTERS:
         released = ReleasedInput(SIZE, interpolation=name, mean=MEAN, std=STD)
         transform = TrainTransform(AugmentConfig(image_size=SIZE), interpolation=name, fill=(0, 0, 0))
@@ -130,8 +130,8 @@ def _agreement(paths: Sequence[Path]) -> list[Finding]:
             differences.append((own.int() - torch.from_numpy(other).int()).abs().float())
         pixels = torch.stack(differences)
         worst = pixels.mean((1, 2, 3)).max()
-        findings.append(
-            Finding(
+        measurements.append(
+            Measurement(
                 f"augmentation decisions and pixels, {name}",
                 "PIL and torchvision v1 from the same seeds",
                 f"the same random numbers drawn for {same} of {len(paths)} images; pixels (0 to 255) differ by "
@@ -141,7 +141,7 @@ def _agreement(paths: Sequence[Path]) -> list[Finding]:
                 same == len(paths) and bool(worst <= 1),
             )
         )
-    return findings
+    return measurements
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ import json
 import subprocess
 import sys
 
-from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main
-from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS
+from analysis.benchmarks.head_setup import BATCH, CLASSES, FEATURE_WIDTH, SLOTS
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main
 
 LABEL_WIDTH, HEADS = 64, 4
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """Peaks beside what the formula says."""
     size, few, many = options.size(BATCH, 8), options.size(512, 32), options.size(65536, 256)
     small, large = (_peak_in_a_process(rows, size) for rows in (few, many))
@@ -21,7 +21,7 @@ def measure(options: Options) -> list[Finding]:
     stored, kept = 4 * many * FEATURE_WIDTH, 4 * HEADS * size * many
     repeated = 4 * size * many * width
     return [
-        Finding(
+        Measurement(
             f"peak memory of the head's steps, R={many} S={SLOTS}, batch {size}: {_mib(large)}",
             f"the same with R={few}: {_mib(small)}",
             f"{_mib(large - small)} more, of which {_mib(stored)} are the memory and {_mib(kept)} one score for each "
@@ -41,7 +41,7 @@ def _peak_in_a_process(rows: int, size: int) -> int:
 
 def print_peak(rows: int, size: int) -> None:
     """Print the peak memory of three training steps, in bytes."""
-    from analysis.benchmarks.setting import batch, filled_head, sgd, training_step
+    from analysis.benchmarks.head_setup import batch, filled_head, sgd, training_step
     from hma_ft.engine.peak_memory import peak_memory_bytes
 
     head = filled_head(rows)

@@ -13,7 +13,7 @@ import sys
 import torch
 from torch import nn
 
-from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main
 from analysis.benchmarks.timing import Times, interleaved, ratio
 
 METHODS = (
@@ -26,12 +26,12 @@ QUICK = ("lora", "hma_lora")
 MODEL, BATCH = "vit_s16", 32
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """A row a method; full fine-tuning is measured beside each, in turn."""
     model, size, repeats = ("vit_micro", 4, 2) if options.quick else (MODEL, BATCH, 3)
     head_peak = _in_a_process("peak", "head", model, size, repeats)
     full_peak = _in_a_process("peak", "full", model, size, repeats)
-    findings = []
+    measurements = []
     for name in QUICK if options.quick else METHODS:
         times = _in_a_process("steps", name, model, size, repeats)
         peak = _in_a_process("peak", name, model, size, repeats)["bytes"]
@@ -39,8 +39,8 @@ def measure(options: Options) -> list[Finding]:
         memory = f"peak {_mib(peak)}; full {_mib(full_peak['bytes'])}, head {_mib(head_peak['bytes'])}"
         # HMA over a backbone that trains runs its momentum copy too, and is no rival in cost
         bounded = not name.startswith("hma")
-        findings.append(
-            Finding(
+        measurements.append(
+            Measurement(
                 f"step of {name}, {model}, batch {size}",
                 "full fine-tuning in the same process",
                 f"{text}; {memory}",
@@ -51,10 +51,12 @@ def measure(options: Options) -> list[Finding]:
     for name in QUICK[:1] if options.quick else MERGEABLE:
         times = _in_a_process("merged", name, model, size, repeats)
         middle, text = ratio(Times(tuple(times["merged"])), Times(tuple(times["bare"])))
-        findings.append(
-            Finding(f"inference of {name}, merged, {model}", "the bare backbone", text, "within noise", middle < 1.1)
+        measurements.append(
+            Measurement(
+                f"inference of {name}, merged, {model}", "the bare backbone", text, "within noise", middle < 1.1
+            )
         )
-    return findings
+    return measurements
 
 
 def _in_a_process(what: str, *arguments: object) -> dict:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from analysis.benchmarks.finding import REPOSITORY
+from analysis.benchmarks.head_setup import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
 from analysis.benchmarks.machine import description
-from analysis.benchmarks.setting import BATCH, CLASSES, FEATURE_WIDTH, SLOTS, batch, filled_head, sgd, training_step
+from analysis.benchmarks.measurement import REPOSITORY
 from analysis.benchmarks.timing import interleaved
 from hma_ft.hma.absorbed_attention import Sizes, multiply_adds, prefer_absorbed
 from hma_ft.memory.label_embedding import LabelEmbedding

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main
 from analysis.benchmarks.timing import Times, ratio
 
 APP = """\
@@ -32,7 +32,7 @@ main()
 OURS_ALONE = re.compile(r"^  - (schema|override hydra/launcher: local)\n", re.MULTILINE)
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """Both comparisons."""
     with tempfile.TemporaryDirectory() as folder:
         programs = {
@@ -48,8 +48,12 @@ def measure(options: Options) -> list[Finding]:
     factor, text = ratio(times["run.py"], times["same"])
     what = f"run.py --cfg job: {times['run.py']}"
     return [
-        Finding(what, f"a bare Hydra app with the same conf/: {times['same']}", text, "at most 1.2 x", factor <= 1.2),
-        Finding(what, f"a bare Hydra app with one key: {times['empty']}", ratio(times["run.py"], times["empty"])[1]),
+        Measurement(
+            what, f"a bare Hydra app with the same conf/: {times['same']}", text, "at most 1.2 x", factor <= 1.2
+        ),
+        Measurement(
+            what, f"a bare Hydra app with one key: {times['empty']}", ratio(times["run.py"], times["empty"])[1]
+        ),
     ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.benchmarks.finding import REPOSITORY, Finding, Options, main, skipped
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main, skipped
 
 LEARNING_RATES, ROWS, SLOTS = (0.003, 0.01), (128, 256, 512, 1024), (8, 16)
 METRICS = "**/metrics.jsonl"
@@ -33,7 +33,7 @@ class Plan:
     eval_every: int
 
 
-def measure(options: Options) -> list[Finding]:
+def measure(options: Options) -> list[Measurement]:
     """Runs the uncached runs, a sweep, and a second sweep on the same views."""
     if options.shared is None and not options.quick:
         return [skipped("head-only sweep, evaluation")]
@@ -51,15 +51,15 @@ def measure(options: Options) -> list[Finding]:
         second = sorted(_results(folder / "sweep"), key=lambda result: result["finished"])[-2:]
         identical = all(_same_losses(folder / f"uncached{lr}", folder / "sweep", plan) for lr in LEARNING_RATES)
     return [
-        *_sweep_findings(plan, uncached, whole, trials),
-        Finding(
+        *_sweep_measurements(plan, uncached, whole, trials),
+        Measurement(
             "a second sweep on the same views: from command to first step",
             "",
             f"{max(r['time/first_step_s'] for r in second):.1f} s in the slower of 2 trials",
             "within 10 s",
             max(r["time/first_step_s"] for r in second) <= 10,
         ),
-        Finding(
+        Measurement(
             f"loss of each of {plan.uncached_steps} steps with stored features",
             "the same two trials without",
             "identical in every digit" if identical else "different",
@@ -70,7 +70,9 @@ def measure(options: Options) -> list[Finding]:
     ]
 
 
-def _sweep_findings(plan: Plan, uncached: list[float], whole: float, trials: list[dict[str, Any]]) -> list[Finding]:
+def _sweep_measurements(
+    plan: Plan, uncached: list[float], whole: float, trials: list[dict[str, Any]]
+) -> list[Measurement]:
     """All trials, and the first four of them, against as many uncached runs."""
     one = sum(uncached) / len(uncached)
     producing, *reading = sorted((trial["time/wall_s"] for trial in trials), reverse=True)
@@ -79,7 +81,7 @@ def _sweep_findings(plan: Plan, uncached: list[float], whole: float, trials: lis
     spread = ", ".join(f"{seconds:.0f} s" for seconds in uncached)
     against = f"uncached runs of {one:.0f} s each (two measured: {spread})"
     return [
-        Finding(
+        Measurement(
             f"head-only sweep, {len(trials)} trials of {plan.steps} steps of {plan.batch}, stored features: "
             f"{whole:.0f} s (first trial {producing:.0f} s, others {min(reading):.1f} to {max(reading):.1f} s)",
             f"{len(trials)} {against}",
@@ -87,7 +89,7 @@ def _sweep_findings(plan: Plan, uncached: list[float], whole: float, trials: lis
             "8 x or more",
             len(trials) * one / whole >= 8,
         ),
-        Finding(
+        Measurement(
             f"the same, 4 trials: {four:.0f} s (first, and three of the median)",
             f"4 {against}",
             f"{4 * one / four:.1f} x faster",
@@ -97,10 +99,10 @@ def _sweep_findings(plan: Plan, uncached: list[float], whole: float, trials: lis
     ]
 
 
-def _evaluation(results: list[dict[str, Any]]) -> Finding:
+def _evaluation(results: list[dict[str, Any]]) -> Measurement:
     """Fraction of evaluation in what a run costs from nothing."""
     fractions = [result["time/eval_s"] / result["time/from_nothing_s"] for result in results]
-    return Finding(
+    return Measurement(
         "evaluation, frozen backbone",
         "the cost of a run from nothing",
         f"{max(fractions):.1%} in the worst of {len(fractions)} trials",

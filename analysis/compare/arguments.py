@@ -16,7 +16,7 @@ examples:
   python -m analysis.compare --where optimizer.lr=0.01,0.003 --where trainer.max_steps=1000
   python -m analysis.compare --mlflow sqlite:///runs/mlflow.db --sweep demo --inference batch
 
-What each figure means and when runs are refused: docs/COMPARE.md. Exit code: 0, or 2 for what the user can mend.
+What each number means and when runs are refused: docs/COMPARE.md. Exit code: 0, or 2 for what the user can mend.
 """
 
 
@@ -89,7 +89,7 @@ def _view(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--inference",
         choices=["alone", "batch", "support"],
-        help="inference mode of the figures (default: the headline mode of each run)",
+        help="inference mode of the metrics (default: the headline mode of each run)",
     )
     group.add_argument("--level", type=_level, default=0.95, help="of intervals; 1 - level is that of tests")
     group.add_argument("--force", action="store_true", help="go on where runs differ in what should be equal")

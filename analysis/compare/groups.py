@@ -2,88 +2,87 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import numpy as np
+import pandas as pd
 
-from analysis.compare.records import RunData
-from analysis.compare.select import natural
+from analysis.compare.records.frame import score, setting, takes_steps
+from analysis.compare.select import natural, naturally
 from hma_ft.errors import UserError
 
 
 @dataclass(frozen=True)
-class GridPoint:
-    """One setting of the tuned keys."""
+class Group:
+    """A group on one data set.
 
-    values: tuple[str, ...]
-    runs: list[RunData]
-    val: float  # mean val accuracy over the seeds that all points of the grid have
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A group on one data set."""
+    `every_run` has columns beside those of the records: `group`, the label; `choice`, the tuned settings by key;
+    `setting`, the same in words; `setting_val`, their mean val accuracy over the seeds that all settings have;
+    `chosen`, whether val chose them. Rows are in the order of the settings, then of seeds.
+    """
 
     dataset: str
-    group: str
-    values: tuple[str, ...]  # of the keys that group
-    grid: list[GridPoint]  # in the order of the values; one point where nothing was tuned
-    chosen: int  # index of the point that val chose
+    label: str
+    every_run: pd.DataFrame
 
-    @property
-    def runs(self) -> list[RunData]:
+    @cached_property
+    def runs(self) -> pd.DataFrame:
         """The runs of the chosen setting, in the order of seeds."""
-        return self.grid[self.chosen].runs
+        return self.every_run[self.every_run["chosen"]]
 
     @property
-    def everything(self) -> list[RunData]:
-        """The runs of all settings."""
-        return [run for point in self.grid for run in point.runs]
+    def grid(self) -> pd.DataFrame:
+        """One run of each setting that was tried."""
+        return self.every_run.drop_duplicates("setting")
 
     @property
     def seeds(self) -> list[str]:
         """Seeds of the chosen setting."""
-        return [run.seed for run in self.runs]
+        return list(self.runs["seed"])
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether a learning rate means anything to it."""
+        return bool(takes_steps(self.runs).any())
 
     def edge(self, keys: Sequence[str]) -> str | None:
         """Where the choice lies at the end of a tuned key's grid: the key and the end."""
-        for index, key in enumerate(keys):
-            values = sorted({point.values[index] for point in self.grid}, key=natural)
-            chosen = self.grid[self.chosen].values[index]
+        for key in keys:
+            values = sorted(set(setting(self.every_run, key)), key=natural)
+            chosen = setting(self.runs, key).iloc[0]
             if len(values) > 1 and chosen in (values[0], values[-1]):
                 return f"{key}={chosen}, the {'least' if chosen == values[0] else 'largest'} of {len(values)} values"
         return None
 
 
-def make_cells(runs: Sequence[RunData], *, by: Sequence[str], tuned: Sequence[str], mode: str | None) -> list[Cell]:
-    """Cells by data set, then by the values of `by`. `tuned` keys are chosen by val top-1 in the inference mode."""
+def make_groups(runs: pd.DataFrame, *, by: Sequence[str], tuned: Sequence[str], mode: str | None) -> list[Group]:
+    """Groups by data set, then by the values of `by`. `tuned` keys are chosen by val top-1 in the inference mode."""
     keys = [key for key in by if key != "dataset.name"]
-    places: dict[tuple[str, tuple[str, ...]], list[RunData]] = {}
-    for run in runs:
-        place = run.dataset, tuple(run.params.get(key, "none") for key in keys)
-        places.setdefault(place, []).append(run)
-    order = sorted(places, key=lambda place: (place[0], [natural(value) for value in place[1]]))
-    return [_cell(place, keys, places[place], [k for k in tuned if k not in keys], mode) for place in order]
+    tuned = [key for key in tuned if key not in keys]
+    runs = runs.assign(**{key: setting(runs, key) for key in (*keys, *tuned)})
+    ordered = runs.sort_values([*keys, *tuned, "seed"], key=naturally, kind="stable")
+    ordered = ordered.sort_values("dataset.name", kind="stable")
+    groups = []
+    for values, own in ordered.groupby(["dataset.name", *keys], sort=False):
+        dataset, *named = map(str, cast(tuple[str, ...], values))
+        label = group_label(keys, named)
+        groups.append(Group(dataset, label, _with_choice(own.assign(group=label), tuned, mode)))
+    return groups
 
 
-def _cell(
-    place: tuple[str, tuple[str, ...]],
-    keys: Sequence[str],
-    runs: Sequence[RunData],
-    tuned: Sequence[str],
-    mode: str | None,
-) -> Cell:
-    settings: dict[tuple[str, ...], list[RunData]] = {}
-    for run in runs:
-        settings.setdefault(tuple(run.params.get(key, "none") for key in tuned), []).append(run)
-    common = set.intersection(*({run.seed for run in found} for found in settings.values()))
-    grid = []
-    for values in sorted(settings, key=lambda v: [natural(text) for text in v]):
-        found = sorted(settings[values], key=lambda run: natural(run.seed))
-        counted = [run for run in found if run.seed in common] or found
-        val = float(np.mean([run.score("val", "top1", mode) for run in counted]))
-        grid.append(GridPoint(values, found, val))
-    scores = [point.val if np.isfinite(point.val) else -np.inf for point in grid]
-    return Cell(place[0], group_label(keys, place[1]), place[1], grid, int(np.argmax(scores)))
+def _with_choice(runs: pd.DataFrame, tuned: Sequence[str], mode: str | None) -> pd.DataFrame:
+    choices = [dict(zip(tuned, values, strict=True)) for values in runs[list(tuned)].to_numpy()]
+    settings = [" ".join(f"{key}={value}" for key, value in choice.items()) for choice in choices]
+    runs = runs.assign(choice=pd.Series(choices, runs.index), setting=settings)
+    common = set.intersection(*(set(seeds) for _, seeds in runs.groupby("setting")["seed"]))
+    counted = runs[runs["seed"].isin(common)] if common else runs
+    val = {
+        str(name): float(np.mean(values))
+        for name, values in score(counted, "val", "top1", mode).groupby(counted["setting"], sort=False)
+    }
+    best = max(val, key=lambda name: val[name] if np.isfinite(val[name]) else -np.inf)
+    return runs.assign(setting_val=runs["setting"].map(val), chosen=runs["setting"] == best)
 
 
 def group_label(keys: Sequence[str], values: Sequence[str]) -> str:
@@ -95,9 +94,9 @@ def group_label(keys: Sequence[str], values: Sequence[str]) -> str:
     return " ".join(parts) or "all runs"
 
 
-def find_group(cells: Sequence[Cell], wanted: str) -> str:
+def find_group(groups: Sequence[Group], wanted: str) -> str:
     """The label of the group that `wanted` names in full, or by the start that no other group has. UserError else."""
-    labels = list(dict.fromkeys(cell.group for cell in cells))
+    labels = list(dict.fromkeys(group.label for group in groups))
     if wanted in labels:
         return wanted
     found = [label for label in labels if label.startswith(f"{wanted} ")]

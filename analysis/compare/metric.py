@@ -1,4 +1,4 @@
-"""The figures that runs can be compared by, and how numbers are written."""
+"""The metrics that runs can be compared by, and how numbers are written."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a split."""
+    """One number of a split."""
 
     key: str
     title: str
@@ -18,16 +18,29 @@ class Metric:
         """Heads of columns carry it."""
         return f"{self.title} %" if self.share else self.title
 
+    @property
+    def difference_unit(self) -> str:
+        """The unit of a difference."""
+        return "points" if self.share else self.title
+
     def text(self, value: float | None, *, sign: bool = False) -> str:
         """A value as tables have it."""
         if value is None or not math.isfinite(value):
             return ""
         return f"{100 * value:{'+' if sign else ''}.2f}" if self.share else f"{value:{'+' if sign else ''}.4f}"
 
+    def signed(self, value: float | None) -> str:
+        """A difference as tables have it."""
+        return self.text(value, sign=True)
+
     def interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
         """`81.20 to 83.01`; empty where there is none."""
         ends = self.text(low, sign=sign), self.text(high, sign=sign)
         return " to ".join(ends) if all(ends) else ""
+
+    def signed_interval(self, low: float | None, high: float | None) -> str:
+        """`-0.20 to +3.01`."""
+        return self.interval(low, high, sign=True)
 
 
 METRICS = {

@@ -1,28 +1,29 @@
-"""All tables and statements of a comparison, and their JSON form."""
+"""All tables and notes of a comparison: what every output is made from."""
 
-import json
+import argparse
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from analysis.compare.comparison import Comparison
-from analysis.compare.overview import aggregate_table, differences_table, runs_table
-from analysis.compare.paired import paired_table
-from analysis.compare.paired_images import images_table
-from analysis.compare.summary import cost_table, grid_table, modes_table, summary_table
-from analysis.compare.table import Table, json_value
-from analysis.compare.verdict import verdict_statements, verdict_table
-
-FORMAT = 2  # raise it when keys of the JSON change their meaning
+from analysis.compare.comparison import Comparison, compare
+from analysis.compare.records.directories import load_directories
+from analysis.compare.records.frame import Records
+from analysis.compare.select import Selection, select
+from analysis.compare.tables.cost import cost_table
+from analysis.compare.tables.inference_modes import modes_table
+from analysis.compare.tables.overview import aggregate_table, differences_table
+from analysis.compare.tables.paired_images import images_table
+from analysis.compare.tables.paired_seeds import paired_table
+from analysis.compare.tables.summary import grid_table, runs_table, summary_table
+from analysis.compare.tables.table import Table
+from analysis.compare.tables.verdict import verdict_notes, verdict_table
 
 
 @dataclass(frozen=True)
 class Report:
-    """What every output is made from."""
+    """A comparison with its tables."""
 
     comparison: Comparison
     command: str
-    statements: list[str]
+    notes: list[str]
     tables: list[Table]  # those that have rows
 
     def table(self, name: str) -> Table | None:
@@ -30,13 +31,35 @@ class Report:
         return next((table for table in self.tables if table.name == name), None)
 
 
-def make_report(comparison: Comparison, command: str) -> Report:
-    """Compute all tables."""
-    statements = list(comparison.statements)
-    verdicts = verdict_table(comparison)
-    statements += verdict_statements(comparison, verdicts)
-    images, image_notes = images_table(comparison)
-    overall, notes = aggregate_table(comparison)
+def records_of(options: argparse.Namespace) -> Records:
+    """All that the source has which the options of `arguments.parse` name."""
+    if options.mlflow is not None:
+        from analysis.compare.records.mlflow import load_mlflow
+
+        return load_mlflow(options.mlflow, options.experiment)
+    return load_directories(options.runs)
+
+
+def report_of(records: Records, options: argparse.Namespace, command: str) -> Report:
+    """What the options ask for of these records; `command` stands in the output as the one that made it."""
+    runs, notes = select(records, Selection(options.sweep, options.dataset, options.method, options.where))
+    comparison = compare(
+        records.source,
+        runs,
+        by=options.by,
+        tuned=options.tune,
+        metric=options.metric,
+        mode=options.inference,
+        baseline=options.baseline,
+        level=options.level,
+        force=options.force,
+        notes=notes,
+    )
+    verdicts, (images, image_notes), (overall, overall_notes) = (
+        verdict_table(comparison),
+        images_table(comparison),
+        aggregate_table(comparison),
+    )
     tables = [
         summary_table(comparison),
         verdicts,
@@ -49,39 +72,5 @@ def make_report(comparison: Comparison, command: str) -> Report:
         differences_table(comparison),
         runs_table(comparison),
     ]
-    return Report(comparison, command, statements + image_notes + notes, [table for table in tables if table.rows])
-
-
-def as_json(report: Report, figures: list[str]) -> dict[str, Any]:
-    """Everything that the tables show, raw; shares between 0 and 1, times in seconds, memory in bytes."""
-    comparison = report.comparison
-    return {
-        "format": FORMAT,
-        "command": report.command,
-        "source": comparison.source,
-        "metric": comparison.metric.key,
-        "higher_is_better": comparison.metric.higher_is_better,
-        "inference": comparison.mode,
-        "by": comparison.by,
-        "tuned": comparison.tuned,
-        "baseline": comparison.baseline,
-        "level": comparison.level,
-        "datasets": comparison.datasets,
-        "groups": comparison.groups,
-        "statements": report.statements,
-        "tables": {
-            table.name: {
-                "title": table.title,
-                "note": table.note,
-                "rows": json_value(table.rows),
-                "text": {"head": [column.title for column in table.columns], "cells": table.cells},
-            }
-            for table in report.tables
-        },
-        "figures": figures,
-    }
-
-
-def write_json(report: Report, figures: list[str], path: Path) -> None:
-    """One JSON file."""
-    path.write_text(json.dumps(as_json(report, figures), indent=1, allow_nan=False) + "\n")
+    notes = [*comparison.notes, *verdict_notes(comparison, verdicts), *image_notes, *overall_notes]
+    return Report(comparison, command, notes, [table for table in tables if len(table.rows)])

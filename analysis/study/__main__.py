@@ -16,20 +16,19 @@ from pathlib import Path
 
 from analysis.arguments import exit_code, require_folder
 from analysis.compare.arguments import parse
-from analysis.compare.build import report_of
-from analysis.compare.load import load_directories
-from analysis.compare.records import Records
-from analysis.compare.report import Report
+from analysis.compare.records.directories import load_directories
+from analysis.compare.records.frame import Records
+from analysis.compare.report import Report, report_of
 from analysis.compare.select import Selection, find_sweep, select
-from analysis.study.evidence import write_evidence
 from analysis.study.page import Answer, text_of
 from analysis.study.pages import PAGES
+from analysis.study.run_records import write_run_records
 from analysis.study.section import Section
 from hma_ft.config.paths import path_argument
 from hma_ft.errors import UserError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-FILES = "study"  # the folder of figures and evidence, beside the pages
+FILES = "study"  # the folder of figures and of the records of runs, beside the pages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +60,8 @@ def _write_pages(records: Records, out: Path) -> list[Path]:
     for page in PAGES:
         answers = [_answer(section, records, out) for section in page.sections]
         if any(answer.report for answer in answers):
-            evidence = _evidence([answer.section.sweep for answer in answers if answer.report], records, out)
-            (out / page.file).write_text(text_of(page, answers, evidence), encoding="utf-8")
+            run_records = _run_records([answer.section.sweep for answer in answers if answer.report], records, out)
+            (out / page.file).write_text(text_of(page, answers, run_records), encoding="utf-8")
             written.append(out / page.file)
     return written
 
@@ -83,7 +82,7 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
     """Draws the section's figure into the folder of the page; its path from there."""
     if section.figure is None:
         return None
-    from analysis.compare.plots import draw  # matplotlib comes with it
+    from analysis.compare.plots.draw import draw  # matplotlib comes with it
 
     with tempfile.TemporaryDirectory() as folder:
         draw(report.comparison, Path(folder))
@@ -93,12 +92,12 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
     return target
 
 
-def _evidence(sweeps: Sequence[str], records: Records, out: Path) -> list[Path]:
+def _run_records(sweeps: Sequence[str], records: Records, out: Path) -> list[Path]:
     """Writes the runs of each sweep into the folder of the figures; the files, from the pages."""
     files = []
     for sweep in dict.fromkeys(sweeps):
         runs, _ = select(records, Selection(sweep))
-        files += write_evidence(runs, find_sweep(records, sweep), out / FILES)
+        files += write_run_records(runs, find_sweep(records, sweep), out / FILES)
     return [path.relative_to(out) for path in files]
 
 

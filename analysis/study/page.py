@@ -1,11 +1,12 @@
-"""The page of the study: questions, tables and figures of `analysis.compare`, verdicts; every figure from a record."""
+"""The page of the study: questions, tables and figures of `analysis.compare`, verdicts; every number from a record."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from analysis.compare.output.files import markdown_table
 from analysis.compare.report import Report
-from analysis.compare.table import Row
-from analysis.compare.text import markdown_table
+from analysis.compare.tables.table import raw_records
 from analysis.contents import with_contents
 from analysis.study.pages import Page
 from analysis.study.section import Section
@@ -20,7 +21,7 @@ each section's sweep, then that command with `--runs DIR`.
 
 ## Protocol
 
-{setting};
+{backbone};
 all methods see the same augmented views in the same order (released transform,
 {steps} steps of {batch} images). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed and test
@@ -29,7 +30,7 @@ correction over its table; [COMPARE.md](COMPARE.md) explains every column.
 Runs were made with commit {commit} on {device}.
 """
 
-EVIDENCE = """\
+RUN_BY_RUN = """\
 ## Run by run
 
 Each run's settings and top-1 (CSV), and an archive of the runs with the class that each gave every test image. The
@@ -48,12 +49,12 @@ class Answer:
     figure: Path | None = None  # relative to the page
 
 
-def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
-    """Markdown. At least one answer has a report; `evidence` are files, relative to the page."""
-    run = next(a.report for a in answers if a.report).comparison.cells[0].runs[0]
+def text_of(page: Page, answers: list[Answer], run_records: list[Path]) -> str:
+    """Markdown. At least one answer has a report; `run_records` are files, relative to the page."""
+    run = next(a.report for a in answers if a.report).comparison.groups[0].runs["run"].iloc[0]
     head = HEAD.format(
         title=page.title,
-        setting=page.setting,
+        backbone=page.backbone,
         steps=run.params["trainer.max_steps"],
         batch=run.params["trainer.batch_size"],
         commit=", ".join(sorted({_commit(a.report) for a in answers if a.report})),
@@ -62,13 +63,13 @@ def text_of(page: Page, answers: list[Answer], evidence: list[Path]) -> str:
     parts = [head, "## In short", _verdicts(answers)]
     for answer in answers:
         parts += _section(answer)
-    listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in evidence)
-    parts += [f"## Threats\n\n{page.threats}", f"{EVIDENCE}\n{listed}."]
+    listed = ", ".join(f"[{path.name}]({path.as_posix()})" for path in run_records)
+    parts += [f"## Threats\n\n{page.threats}", f"{RUN_BY_RUN}\n{listed}."]
     return with_contents("\n\n".join(part.rstrip() for part in parts if part) + "\n")
 
 
 def _commit(report: Report) -> str:
-    git = report.comparison.cells[0].runs[0].env.get("git") or {}
+    git = report.comparison.groups[0].runs["run"].iloc[0].env.get("git") or {}
     return str(git.get("commit") or "unknown")[:12] + (" with changes" if git.get("dirty") else "")
 
 
@@ -83,11 +84,11 @@ def _section(answer: Answer) -> list[str]:
             parts += [f"**{table.title}**", markdown_table(table), table.note]
     if answer.figure is not None:
         parts.append(f"![{section.title}]({answer.figure})")
-    notes = "\n".join(f"- {statement}" for statement in answer.report.statements)
+    notes = "\n".join(f"- {note}" for note in answer.report.notes)
     return [*parts, notes]
 
 
-def _interval(row: Row) -> str:
+def _interval(row: dict[str, Any]) -> str:
     """Interval, seeds and test images; a single seed has no interval."""
     images = f" and {row['images']:,} test images" if row["images"] else ""
     if row["seeds"] < 2:
@@ -114,13 +115,13 @@ def _verdicts(answers: list[Answer]) -> str:
     return "\n\n".join(part.rstrip() for part in parts)
 
 
-def _tested(answer: Answer) -> list[Row]:
+def _tested(answer: Answer) -> list[dict[str, Any]]:
     """The rows of a section's table of differences, where it shows one."""
     table = answer.report.table("verdict") if answer.report and "verdict" in answer.section.tables else None
-    return [] if table is None else list(table.rows)
+    return [] if table is None else raw_records(table.rows)
 
 
-def _line(row: Row) -> str:
+def _line(row: dict[str, Any]) -> str:
     return (
         f"`{row['group']}` against `{row['baseline']}`: {100 * row['difference']:+.2f} points ({_interval(row)}): "
         f"{row['verdict']}"

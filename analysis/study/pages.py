@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from analysis.study.beyond import BEYOND
 from analysis.study.section import Section
-from analysis.study.textures import TEXTURES
+from analysis.study.sections_dtd import DTD
+from analysis.study.sections_elsewhere import ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Page:
 
     file: str
     title: str
-    setting: str  # the backbone and how it is used; a sentence
+    backbone: str  # which one, and what of it trains; in words
     sections: tuple[Section, ...]
     threats: str
 
@@ -34,7 +34,7 @@ PAGES = (
         "STUDY.md",
         "Is heterogeneous memory worth it here?",
         "DeiT-Tiny (ImageNet-1k weights), frozen",
-        TEXTURES,
+        DTD,
         "- One small backbone, frozen, pretrained on images that resemble some of the data; few steps. Nothing here is "
         "about full\n  fine-tuning, large backbones or long training.\n" + _THREATS,
     ),
@@ -42,7 +42,7 @@ PAGES = (
         "STUDY_BEYOND.md",
         "Is heterogeneous memory worth it elsewhere?",
         "DeiT-Tiny (ImageNet-1k weights), frozen except where said",
-        BEYOND,
+        ELSEWHERE,
         "- One small backbone, pretrained on images that resemble some of the data. Where it trains, a hundred steps "
         "are few: that\n  says little about long fine-tuning, for which `method.recipe` has ten times as many.\n"
         "- The flowers are 64 x 64 copies. The rates of trained backbones were chosen with one seed.\n" + _THREATS,

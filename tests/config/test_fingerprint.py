@@ -10,7 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from analysis.compare.archive import read_archive
+from analysis.compare.records.archive import read_archive
 from hma_ft.config import Config, fingerprint, load_config, run_directory, save_config, typed
 from hma_ft.config.fingerprint import CHANGED, fingerprint_with
 from hma_ft.config.reads import RULES

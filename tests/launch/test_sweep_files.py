@@ -78,7 +78,7 @@ def test_an_installed_package_has_every_folder_of_conf_and_of_sweeps() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     where = {key: text.split() for key, text in setup["options.packages.find"].items()}
-    assert setup["options.package_data"]["*"].split() == ["*.yaml"]
+    assert set(setup["options.package_data"]["*"].split()) == {"*.yaml", "*.j2"}
     packages = find_namespace_packages(str(ROOT), include=where["include"], exclude=where["exclude"])
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "conf").rglob("*.yaml")}
     folders |= {"conf/sweep" / path.parent.relative_to(SWEEPS) for path in SWEEPS.rglob("*.yaml")}

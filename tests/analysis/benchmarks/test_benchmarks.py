@@ -9,15 +9,15 @@ import pytest
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from analysis.benchmarks.head_setup import batch, filled_head
 from analysis.benchmarks.scale import Setting
-from analysis.benchmarks.setting import batch, filled_head
 
 pytestmark = pytest.mark.slow
 ROW = re.compile(r"^\| (.*) \| (.*) \| (.*) \| (.*) \| (yes|\*\*no\*\*|) \|$", re.MULTILINE)
 
 
 def measured(repository: Path, page: Path, *command: str) -> list[tuple[str, ...]]:
-    """The rows of the page: what, against, figure, target, holds."""
+    """The rows of the page: what, against, measured, target, holds."""
     done = subprocess.run(
         [sys.executable, "-m", *command, "--quick", "--out", str(page)],
         cwd=repository,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from analysis.compare.__main__ import main
-from analysis.compare.archive import write_archive
-from analysis.compare.load import load_directories
+from analysis.compare.records.archive import write_archive
+from analysis.compare.records.directories import load_directories
 from analysis.compare.select import Selection, find_sweep, select
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import Trial, define_sweep
@@ -55,7 +55,7 @@ def test_choice_at_the_end_of_the_grid_is_said(tmp_path: Path, write_run: WriteR
         write_run("head", seed=0, right=20, val=val, settings={"optimizer.lr": lr})
     found = compare(tmp_path)
     assert summary(found)["head"]["at_edge"]
-    assert any("val chose optimizer.lr=0.1, the largest of 3 values" in line for line in found["statements"])
+    assert any("val chose optimizer.lr=0.1, the largest of 3 values" in line for line in found["notes"])
 
 
 def test_choice_is_made_on_the_common_seeds(tmp_path: Path, write_run: WriteRun) -> None:
@@ -65,7 +65,7 @@ def test_choice_is_made_on_the_common_seeds(tmp_path: Path, write_run: WriteRun)
     write_run("head", seed=1, right=20, val=0.10, settings={"optimizer.lr": 0.01})
     found = compare(tmp_path)
     assert summary(found)["head"]["chosen"] == {"optimizer.lr": "0.01"}
-    assert any("other seeds at some settings" in line for line in found["statements"])
+    assert any("other seeds at some settings" in line for line in found["notes"])
 
 
 def test_groups_by_any_setting(tmp_path: Path, write_run: WriteRun) -> None:
@@ -100,7 +100,7 @@ def test_sweep_selects_its_trials(tmp_path: Path, write_run: WriteRun) -> None:
     define_sweep(str(tmp_path / "runs"), "two", [Trial(key, "a", str(inside)), Trial("f" * 12, "b", "b")]).save()
     found = compare(tmp_path, "--sweep", "two")
     assert found["groups"] == ["head"]
-    assert any("1 of 2 trials are not finished" in line for line in found["statements"])
+    assert any("1 of 2 trials are not finished" in line for line in found["notes"])
 
 
 def test_same_run_in_two_folders_counts_once(tmp_path: Path, write_run: WriteRun) -> None:
@@ -108,7 +108,7 @@ def test_same_run_in_two_folders_counts_once(tmp_path: Path, write_run: WriteRun
     write_run("head", seed=0, right=30, folder="copy")
     records = load_directories([tmp_path / "runs", tmp_path / "copy"])
     runs, notes = select(records, Selection())
-    assert [run.figure("test/top1") for run in runs] == [0.5] and "more than once" in notes[0]
+    assert list(runs["test/top1"]) == [0.5] and "more than once" in notes[0]
 
 
 def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRun) -> None:
@@ -118,12 +118,14 @@ def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRu
         key = json.loads((directory / "status.json").read_text())["fingerprint"][:12]
         define_sweep(str(tmp_path / name), name, [Trial(key, "a", str(directory))]).save()
         records = load_directories([tmp_path / name])
-        write_archive(select(records, Selection(name))[0], find_sweep(records, name), tmp_path / "archives")
+        write_archive(
+            list(select(records, Selection(name))[0]["run"]), find_sweep(records, name), tmp_path / "archives"
+        )
     for folders in (["archives"], ["late", "archives"]):
         records = load_directories([tmp_path / folder for folder in folders])
         for name, share in (("early", 0.25), ("late", 0.75)):
             runs, notes = select(records, Selection(name))
-            assert [run.figure("test/top1") for run in runs] == [share] and not notes
+            assert list(runs["test/top1"]) == [share] and not notes
 
 
 @pytest.mark.parametrize(
@@ -151,11 +153,57 @@ def test_refuses_what_should_be_equal(
     write_run("full", seed=0, right=20, **({"data": {"test_content": "content"}} | change))
     line = refusal(tmp_path, capsys)
     assert sign.split(":")[0] in line and sign.split(": ")[-1] in line and "--force" in line
-    statements = compare(tmp_path, "--force")["statements"]
+    statements = compare(tmp_path, "--force")["notes"]
     assert any(text.startswith("NOT COMPARABLE (--force)") and sign.split(":")[0] in text for text in statements)
     if "settings" in change:  # what is compared on purpose may differ
         (key,) = change["settings"]
         assert compare(tmp_path, "--by", f"method,{key}")["groups"]
+
+
+RECIPES = ({"batch_size": 128, "max_steps": 1000}, {"batch_size": 64, "max_steps": 1600})
+
+
+def recipe_and_trainer(recipe: dict[str, int], **chosen: int) -> dict[str, Any]:
+    """Settings of a run whose trainer takes the recipe's, except what is chosen apart from it."""
+    settings: dict[str, Any] = {f"method.recipe.{name}": value for name, value in recipe.items()}
+    return settings | {f"trainer.{name}": value for name, value in (recipe | chosen).items()}
+
+
+@pytest.mark.parametrize(
+    ("head", "full", "line"),
+    [
+        ({}, {}, None),  # each method as its recipe has it
+        ({"batch_size": 64}, {}, None),  # chosen, and equal
+        ({"batch_size": 32}, {"batch_size": 32}, None),
+        ({"batch_size": 32}, {}, "trainer.batch_size on digits is not the same: 64 (1 runs, such as full-seed0"),
+        ({}, {"max_steps": 100}, "trainer.max_steps on digits is not the same: 100 (1 runs, such as full-seed0"),
+    ],
+)
+def test_batch_and_steps_of_a_recipe_are_part_of_the_method(
+    tmp_path: Path,
+    write_run: WriteRun,
+    capsys: pytest.CaptureFixture[str],
+    head: dict[str, int],
+    full: dict[str, int],
+    line: str | None,
+) -> None:
+    write_run("head", seed=0, right=20, settings=recipe_and_trainer(RECIPES[0], **head))
+    write_run("full", seed=0, right=20, settings=recipe_and_trainer(RECIPES[1], **full))
+    if line is None:
+        assert compare(tmp_path)["groups"] == ["full", "head"]
+    else:
+        assert line in refusal(tmp_path, capsys)
+
+
+def test_archives_keep_the_recipe(tmp_path: Path, write_run: WriteRun) -> None:
+    keys = []
+    for method, recipe in zip(("head", "full"), RECIPES, strict=True):
+        directory = write_run(method, seed=0, right=20, settings=recipe_and_trainer(recipe))
+        keys.append(json.loads((directory / "status.json").read_text())["fingerprint"][:12])
+    define_sweep(str(tmp_path / "runs"), "two", [Trial(key, key, key) for key in keys]).save()
+    records = load_directories([tmp_path / "runs"])
+    write_archive(records.runs, find_sweep(records, "two"), tmp_path / "archives")
+    assert main(["--runs", str(tmp_path / "archives"), "--sweep", "two"]) == 0
 
 
 def test_the_same_images_under_other_names_are_comparable(tmp_path: Path, write_run: WriteRun) -> None:
@@ -218,7 +266,7 @@ def test_folders_without_runs_and_damaged_records(
     directory = write_run("head", seed=0, right=20, state="running")
     assert "1 are not finished" in refusal(tmp_path, capsys)
     write_run("full", seed=0, right=20)
-    assert any("1 runs are left out" in line for line in compare(tmp_path)["statements"])
+    assert any("1 runs are left out" in line for line in compare(tmp_path)["notes"])
     directory = write_run("head", seed=1, right=20)
     (directory / "result.json").write_text("{")
     assert "can't be read" in refusal(tmp_path, capsys)
@@ -239,7 +287,7 @@ def test_splits_drawn_by_the_seed_are_compared_within_the_seed(
         for method in ("head", "hma"):
             drawn = {"settings": {"dataset.split_seed": seed}, "data": {"train_digest": f"drawn-{seed}"}}
             write_run(method, seed=seed, right=30, **drawn)
-    assert not any("NOT COMPARABLE" in text for text in compare(tmp_path)["statements"])
+    assert not any("NOT COMPARABLE" in text for text in compare(tmp_path)["notes"])
     odd = {"settings": {"dataset.split_seed": 2}, "data": {"train_digest": "other"}}
     write_run("full", seed=2, right=30, **odd)
     assert "the train split of seed 2 on digits is not the same" in refusal(tmp_path, capsys)

@@ -10,21 +10,18 @@ import pytest
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
-from analysis.compare.archive import read_archive
-from analysis.compare.crossed import (
+from analysis.compare.metric import METRICS
+from analysis.compare.records.archive import read_archive
+from analysis.compare.statistics.crossed import (
     CrossedTest,
     Differences,
-    both_needed,
     crossed_test,
-    images_needed,
-    power,
-    seeds_needed,
     variance_components,
 )
-from analysis.compare.image_scores import paired_differences
-from analysis.compare.metric import METRICS
-from analysis.compare.pigeonhole import pigeonhole_interval
-from analysis.compare.statistics import paired
+from analysis.compare.statistics.image_differences import paired_differences
+from analysis.compare.statistics.needed import needed, power
+from analysis.compare.statistics.over_seeds import paired_test
+from analysis.compare.statistics.pigeonhole import pigeonhole_interval
 
 SEEDS, IMAGES = 8, 400
 
@@ -34,7 +31,9 @@ def archived(repository: Path, sweep: str, method: str, **settings: str) -> Diff
     runs, _ = read_archive(repository / f"docs/study/{sweep}.records.npz")
     wanted = {f"dataset.{key}": value for key, value in settings.items()}
     runs = [run for run in runs if wanted.items() <= run.params.items()]
-    mine, head = ({run.seed: run for run in runs if run.params["method.name"] == name} for name in (method, "head"))
+    mine, head = (
+        {run.params["seed"]: run for run in runs if run.params["method.name"] == name} for name in (method, "head")
+    )
     found = paired_differences([(mine[seed], head[seed]) for seed in sorted(mine)], METRICS["top1"], None)
     assert found is not None and len(found.values) == SEEDS * IMAGES
     return found
@@ -67,14 +66,14 @@ def test_it_is_the_two_way_analysis_of_variance_with_satterthwaites_degrees() ->
     df = variance**2 / (seed**2 / 5 + image**2 / 39 + rest**2 / (5 * 39))
     assert (found.se, found.df) == pytest.approx((math.sqrt(variance / 240), df), rel=1e-9)
     low, high = stats.t.interval(0.95, df, loc=matrix.mean(), scale=found.se)
-    assert found.interval == pytest.approx((low, high), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
     assert found.p == pytest.approx(2 * stats.t.sf(abs(matrix.mean()) / found.se, df), rel=1e-9)
 
 
 def test_the_interval_reaches_zero_where_p_is_alpha() -> None:
     matrix = simulated(np.random.default_rng(1), (0.5, 0.7, 1.0), (8, 50)) + 0.6
     p = crossed_test(Differences.of_matrix(matrix)).p
-    assert crossed_test(Differences.of_matrix(matrix), level=1 - p).interval.low == pytest.approx(0.0, abs=1e-9)
+    assert crossed_test(Differences.of_matrix(matrix), level=1 - p).low == pytest.approx(0.0, abs=1e-9)
 
 
 def test_components_below_zero_count_as_zero() -> None:
@@ -97,12 +96,12 @@ def test_seeds_with_images_of_their_own_are_tested_by_the_means_of_seeds() -> No
 @pytest.mark.parametrize("matrix", [np.full((4, 5), 0.25), np.zeros((3, 3))])
 def test_equal_values_have_an_interval_without_width(matrix: np.ndarray) -> None:
     found = crossed_test(Differences.of_matrix(matrix))
-    assert (found.interval.low, found.interval.high, found.p) == (matrix[0, 0], matrix[0, 0], float(matrix[0, 0] == 0))
+    assert (found.low, found.high, found.p) == (matrix[0, 0], matrix[0, 0], float(matrix[0, 0] == 0))
 
 
 def test_one_seed_has_a_mean_and_no_test() -> None:
     found = crossed_test(Differences.of_matrix(np.array([[1.0, 0.0, 0.0, 1.0]])))
-    assert found.mean == 0.5 and math.isnan(found.p) and math.isnan(found.interval.low)
+    assert found.difference == 0.5 and math.isnan(found.p) and math.isnan(found.low)
     assert math.isnan(pigeonhole_interval(Differences.of_matrix(np.ones((1, 4)))).low)
 
 
@@ -117,7 +116,7 @@ def test_difference_and_standard_error_are_those_of_a_mixed_model(repository: Pa
     fitted = model.fit(reml=True, method="powell")
     ours = crossed_test(Differences(*(chosen[name].to_numpy() for name in ("y", "seed", "image"))))
     assert min(ours.components) > 0
-    assert ours.mean == pytest.approx(fitted.fe_params["Intercept"], rel=1e-6)
+    assert ours.difference == pytest.approx(fitted.fe_params["Intercept"], rel=1e-6)
     assert ours.se == pytest.approx(fitted.bse["Intercept"], rel=1e-3)
     by_name = dict(zip(model.exog_vc.names, fitted.vcomp, strict=True))
     assert ours.components == pytest.approx((by_name["seed"], by_name["image"], fitted.scale), rel=5e-3)
@@ -180,17 +179,17 @@ def test_a_true_difference_is_found_with_the_power_that_is_named(repository: Pat
     """Four points, the differences being as those of head_knn on test images with noise."""
     components = variance_components(archived(repository, "study_corruption", "head_knn", test_corruption="noise"))
     sd, rng, difference = tuple(math.sqrt(part) for part in components), np.random.default_rng(7), 0.027
-    plans = [
-        (seeds_needed(difference, components, images=IMAGES, alpha=0.05), IMAGES),
-        (SEEDS, images_needed(difference, components, seeds=SEEDS, alpha=0.05)),
-    ]
+    found = needed(difference, components, seeds=SEEDS, images=IMAGES, alpha=0.05)
+    plans = [(found.seeds_needed, IMAGES), (SEEDS, found.images_needed)]
     for seeds, images in plans:
         assert seeds is not None and images is not None
         matrices = [simulated(rng, sd, (seeds, images)) + difference for _ in range(1200)]  # type: ignore[arg-type]
         assert 0.76 <= errors(matrices)[0] <= 0.87  # a whole seed more than 80 % needs may be a few percent more
-    assert seeds_needed(difference, components, images=IMAGES // 2, alpha=0.05) is None  # however many: images vary
+    fewer = needed(difference, components, seeds=SEEDS, images=IMAGES // 2, alpha=0.05)
+    assert fewer.seeds_needed is None  # however many: images vary
     assert power(difference, components, seeds=10**6, images=IMAGES // 2, alpha=0.05) < 0.8
-    plan = both_needed(difference, components, seeds=SEEDS, images=IMAGES, alpha=0.05)
+    assert found.both_needed is None
+    plan = needed(difference / 4, components, seeds=2, images=100, alpha=0.05).both_needed
     assert plan is not None and plan["images"] == 50 * plan["seeds"]
 
 
@@ -199,9 +198,13 @@ def test_without_images_and_rest_the_power_is_that_of_the_t_test() -> None:
 
     components = variance_components(Differences.of_matrix(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])))
     assert components == pytest.approx((1.0, 0.0, 0.0))
-    assert power(0.7, components, seeds=9, images=5, alpha=0.05) == pytest.approx(TTestPower().power(0.7, 9, 0.05))
-    exact = TTestPower().solve_power(effect_size=0.7, alpha=0.05, power=0.8)
-    assert seeds_needed(0.7, components, images=5, alpha=0.05) == math.ceil(exact)
+    for effect, seeds in ((0.7, 9), (0.5, 10), (1.2, 6), (0.1, 50), (3.0, 3)):
+        expected = TTestPower().power(effect, seeds, 0.05)
+        assert power(effect, components, seeds=seeds, images=5, alpha=0.05) == pytest.approx(expected, abs=1e-9)
+    for effect in (0.3, 0.7, 0.8):
+        exact = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=0.8)
+        assert needed(effect, components, seeds=3, images=5, alpha=0.05).seeds_needed == math.ceil(exact)
+    assert needed(1e-6, components, seeds=3, images=5, alpha=0.05).both_needed is None
 
 
 def test_pigeonhole_against_all_resamples() -> None:
@@ -247,10 +250,10 @@ def test_what_further_seeds_alone_would_repeat_further_images_may_not(
     """Differences that all eight seeds agree on; `plain`: intervals of another program's pigeonhole bootstrap."""
     found = archived(repository, "study_corruption", method, test_corruption=corruption)
     of_seeds = found.values.reshape(SEEDS, IMAGES).mean(axis=1)
-    assert paired(of_seeds).p_sign_flip <= 0.04
+    assert paired_test(of_seeds).p_sign_flip <= 0.04
     both: CrossedTest = crossed_test(found)
-    assert both.p > 0.05 and both.interval.low < 0 < both.interval.high
+    assert both.p > 0.05 and both.low < 0 < both.high
     bootstrap = pigeonhole_interval(found)
     assert tuple(bootstrap) == pytest.approx(plain, abs=0.004)
     # the bootstrap counts the rest up to three times, and with it more than the variance of the mean
-    assert 0.85 < (both.interval.high - both.interval.low) / (bootstrap.high - bootstrap.low) < 1.05
+    assert 0.85 < (both.high - both.low) / (bootstrap.high - bootstrap.low) < 1.05

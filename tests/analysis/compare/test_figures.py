@@ -11,19 +11,19 @@ from PIL import Image
 
 from analysis.compare.__main__ import main
 from analysis.compare.comparison import Comparison, compare
-from analysis.compare.load import load_directories
-from analysis.compare.plots_accuracy import pareto_figure, pareto_front
-from analysis.compare.plots_calibration import reliability
-from analysis.compare.plots_classes import confusion_shares
-from analysis.compare.plots_curves import common_steps, curves_figure
-from analysis.compare.plots_memory import REAL, SYNTHETIC, memory_grid
+from analysis.compare.plots.accuracy import pareto_figure, pareto_front
+from analysis.compare.plots.calibration import reliability
+from analysis.compare.plots.classes import confusion_shares
+from analysis.compare.plots.curves import common_steps, curves_figure
+from analysis.compare.plots.memory import REAL, SYNTHETIC, memory_grid
+from analysis.compare.records.directories import load_directories
 from hma_ft.engine.metrics import evaluate_predictions
 from tests.analysis.compare.conftest import IMAGES, WriteRun
 from tests.reporting.test_figure_ticks import labels_of
 
 
 def comparison_of(folder: Path, *by: str) -> Comparison:
-    runs = load_directories([folder]).runs
+    runs = load_directories([folder]).frame
     settings = {"metric": "top1", "mode": None, "baseline": None, "level": 0.95, "force": False, "notes": []}
     return compare("", runs, by=by or ["method"], tuned=["optimizer.lr"], **settings)  # type: ignore[arg-type]
 
@@ -110,8 +110,8 @@ def test_confusion_shares_are_over_all_seeds(tmp_path: Path, write_run: WriteRun
     """Four classes in turn; 4 and 12 of 40 images are right: of ten a class, 1 and 3. The others go one class on."""
     write_run("head", seed=0, right=4)
     write_run("head", seed=1, right=12)
-    (cell,) = comparison_of(tmp_path / "runs").cells
-    found = confusion_shares(cell, None)
+    (group,) = comparison_of(tmp_path / "runs").groups
+    found = confusion_shares(group, None)
     assert found is not None
     expected = 0.2 * np.eye(4) + 0.8 * np.roll(np.eye(4), 1, axis=1)
     np.testing.assert_allclose(found[0], expected)

@@ -41,7 +41,7 @@ def test_same_figures_from_both(tmp_path: Path, write_run: WriteRun) -> None:
     assert from_directories["tables"]["images"]["rows"][0]["images"] == 40  # predictions came along
     swept = compare(tmp_path, "c", "--mlflow", uri, "--sweep", "two", "--experiment", "hma-digits")
     assert swept["tables"]["summary"] == from_directories["tables"]["summary"]
-    assert any("1 of 5 trials are not finished" in line for line in swept["statements"])
+    assert any("1 of 5 trials are not finished" in line for line in swept["notes"])
 
 
 def test_mlflow_out_of_reach_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.compare.archive import read_archive
-from analysis.compare.load import load_directories
+from analysis.compare.records.archive import read_archive
+from analysis.compare.records.directories import load_directories
+from analysis.compare.records.frame import runs_frame
 from analysis.compare.select import resolve_key
 from hma_ft.config.aliases import RENAMED
 from tests.analysis.compare.conftest import WriteRun
@@ -23,7 +24,7 @@ def test_run_directories_of_both_ages_have_the_same_settings(write_run: WriteRun
     first, second = load_directories([tmp_path / "runs"]).runs
     assert first.params | {"seed": "1"} == second.params
     assert set(RENAMED) <= set(first.params)
-    assert resolve_key("method.hma.temperature", [first, second]) == "method.hma.score_scale"
+    assert resolve_key("method.hma.temperature", runs_frame([first, second])) == "method.hma.score_scale"
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name.partition(".")[0])

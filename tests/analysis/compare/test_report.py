@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from analysis.compare.__main__ import main
-from analysis.compare.archive import write_archive
-from analysis.compare.load import load_directories
+from analysis.compare.records.archive import write_archive
+from analysis.compare.records.directories import load_directories
 from analysis.compare.select import Selection, find_sweep, select
 from hma_ft.launch.sweep import Trial, define_sweep
 from tests.analysis.compare.conftest import IMAGES, WriteRun
@@ -98,7 +98,7 @@ def test_pairs_by_hand(runs: Path) -> None:
     row = rows(found, "verdict")["full"]
     assert row["verdict"] == "underpowered (needs 7 seeds)"  # 2 / 2^7 <= 0.05 / 2 < 2 / 2^6
     assert (row["seeds"], row["images"], row["images_apart"]) == (3, IMAGES, 24) and row["seeds_needed"] == 7
-    (line,) = [text for text in found["statements"] if "too few for a verdict" in text]
+    (line,) = [text for text in found["notes"] if "too few for a verdict" in text]
     assert line.startswith("3 seeds are too few for a verdict: that all agree in sign happens by chance with p 0.25 ")
     assert "(0.5 after Holm over 2 comparisons)" in line and "it takes 7 seeds" in line
 
@@ -127,7 +127,7 @@ def test_six_seeds_can_decide_and_five_can_not(write_run: WriteRun, tmp_path: Pa
         write_run("full", seed=seed, right=20 + seed)
     found = compare(tmp_path / "runs")
     assert rows(found, "paired")["full"]["p_sign_flip"] == 2 / 64
-    assert rows(found, "verdict")["full"]["verdict"] == "better" and not found["statements"]
+    assert rows(found, "verdict")["full"]["verdict"] == "better" and not found["notes"]
     fewer = compare(tmp_path / "runs", "--where", "seed=0,1,2,3,4")
     assert rows(fewer, "verdict")["full"]["verdict"] == "underpowered (needs 6 seeds)"
 
@@ -141,7 +141,7 @@ def test_seeds_that_agree_on_a_few_images_show_nothing(write_run: WriteRun, tmp_
     found = compare(tmp_path / "runs", "--method", "head", "full")
     assert rows(found, "paired")["full"]["p_sign_flip"] == pytest.approx(2 / 256)
     assert rows(found, "verdict")["full"]["verdict"] == "underpowered (needs 48 test images)"  # 6 / 5 of 40
-    assert any("differ on 5 of 40 test images" in line for line in found["statements"])
+    assert any("differ on 5 of 40 test images" in line for line in found["notes"])
     found = compare(tmp_path / "runs", "--method", "head", "hma")
     assert rows(found, "verdict")["hma"]["verdict"] == "not significant"
 
@@ -166,7 +166,7 @@ def test_without_predictions_the_verdict_is_over_seeds_and_says_so(write_run: Wr
     found = compare(tmp_path / "runs")
     row = rows(found, "verdict")["full"]
     assert (row["verdict"], row["basis"], row["p"]) == ("better (seeds only)", "seeds only", 2 / 64)
-    assert any("verdicts over seeds only" in line and "full on digits" in line for line in found["statements"])
+    assert any("verdicts over seeds only" in line and "full on digits" in line for line in found["notes"])
 
 
 def test_calibration_is_no_mean_over_images(write_run: WriteRun, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_calibration_is_no_mean_over_images(write_run: WriteRun, tmp_path: Path)
         write_run("full", seed=seed, right=20)
     found = compare(tmp_path / "runs", "--metric", "ece")
     assert rows(found, "verdict")["full"]["verdict"] == "not significant (seeds only)"
-    assert "ECE is no mean over images: its verdicts are over seeds only" in found["statements"]
+    assert "ECE is no mean over images: its verdicts are over seeds only" in found["notes"]
 
 
 def test_test_images_drawn_by_the_seed_are_images_of_that_seed(write_run: WriteRun, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_seeds_without_a_partner_are_left_out_of_pairs(write_run: WriteRun, tmp_
     found = compare(tmp_path / "runs")
     row = rows(found, "paired")["full"]
     assert row["differences"] == pytest.approx({"1": 0.25, "2": 0.25})
-    assert any("the seeds on digits differ" in line for line in found["statements"])
+    assert any("the seeds on digits differ" in line for line in found["notes"])
     assert rows(found, "images")["full"]["better"] == 11  # images 11 to 21, of seeds 1 and 2 alone
     assert rows(found, "verdict")["full"]["seeds"] == 2
 
@@ -217,7 +217,7 @@ def test_predictions_of_other_images_are_not_paired(write_run: WriteRun, tmp_pat
     write_run("full", seed=0, right=np.arange(IMAGES + 1) < 20)
     found = compare(tmp_path / "runs")
     assert "images" not in found["tables"]
-    assert any("no test over images" in line and "full on digits" in line for line in found["statements"])
+    assert any("no test over images" in line and "full on digits" in line for line in found["notes"])
 
 
 def test_inference_modes(runs: Path) -> None:
@@ -230,7 +230,7 @@ def test_inference_modes(runs: Path) -> None:
     assert rows(batch, "summary")["hma"]["mean"] == pytest.approx(31 / 40)
     assert rows(batch, "summary")["full"]["mean"] == pytest.approx(32 / 40)
     assert rows(batch, "images")["hma"]["better"] == 32 - 10  # from predictions_batch.npz
-    assert any("full, head has one mode only" in line for line in batch["statements"])
+    assert any("full, head has one mode only" in line for line in batch["notes"])
 
 
 def test_over_data_sets(write_run: WriteRun, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_over_data_sets(write_run: WriteRun, tmp_path: Path) -> None:
     assert set(overall) == {"head", "full"}
     assert (overall["full"]["rank"], overall["head"]["rank"]) == (1.0, 2.0)
     assert overall["full"]["iqm"] == pytest.approx(22.5 / 40)
-    assert any("without knn" in line for line in found["statements"])
+    assert any("without knn" in line for line in found["notes"])
     holm = [row["p_mcnemar_holm"] for row in found["tables"]["images"]["rows"]]
     # over the whole table: knn's 20:0 comes first, times 3; the others' 10:0 times 2
     assert sorted(holm) == pytest.approx([3 * 2 * 0.5**20, 2 * 2 * 0.5**10, 2 * 2 * 0.5**10])
@@ -258,7 +258,8 @@ def test_images_that_some_seeds_share_are_known_by_their_keys(write_run: WriteRu
     keys = [json.loads(path.read_text())["fingerprint"][:12] for path in directory.parent.glob("*/status.json")]
     define_sweep(str(tmp_path / "runs"), "drawn", [Trial(key, key, key) for key in keys]).save()
     records = load_directories([tmp_path / "runs"])
-    write_archive(select(records, Selection("drawn"))[0], find_sweep(records, "drawn"), tmp_path / "archive")
+    runs, _ = select(records, Selection("drawn"))
+    write_archive(list(runs["run"]), find_sweep(records, "drawn"), tmp_path / "archive")
     (row,) = compare(tmp_path / "runs")["tables"]["verdict"]["rows"]
     assert (row["basis"], row["images"], row["images_per_seed"]) == ("seeds and images", 75, IMAGES)
     assert row == compare(tmp_path / "archive")["tables"]["verdict"]["rows"][0]
@@ -282,7 +283,7 @@ def test_json_has_all_that_markdown_shows(runs: Path) -> None:
     for table in found["tables"].values():
         for line in table["text"]["cells"]:
             assert "| " + " | ".join(line) + " |" in text
-    assert found["statements"] and all(f"- {statement}" in text for statement in found["statements"])
+    assert found["notes"] and all(f"- {note}" in text for note in found["notes"])
 
 
 def test_latex_compiles(runs: Path) -> None:
@@ -338,7 +339,7 @@ def test_page_needs_no_other_file(runs: Path) -> None:
     words = set(page.words)
     for table in found["tables"].values():
         assert {cell for line in table["text"]["cells"] for cell in line if cell} <= words
-    assert set(found["statements"]) <= words
+    assert set(found["notes"]) <= words
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
 
 

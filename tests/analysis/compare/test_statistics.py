@@ -8,31 +8,30 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
-from analysis.compare.aggregate import aggregate, interquartile_mean
-from analysis.compare.images import image_test, mcnemar_p
-from analysis.compare.statistics import (
+from analysis.compare.statistics.needed import fewest
+from analysis.compare.statistics.over_datasets import aggregate, interquartile_mean
+from analysis.compare.statistics.over_images import image_test, mcnemar_p
+from analysis.compare.statistics.over_seeds import (
     bootstrap_interval,
     holm,
     min_attainable_p,
-    paired,
-    seeds_needed,
+    paired_test,
     sign_flip_p,
-    spread,
-    t_test_power,
+    summarize,
 )
 
 SAMPLE = [0.012, -0.004, 0.021, 0.007, 0.015]
 
 
 def test_t_interval_and_t_test_are_those_of_scipy() -> None:
-    found = paired(SAMPLE)
+    found = paired_test(SAMPLE)
     test = stats.ttest_rel(SAMPLE, [0.0] * 5)
     low, high = test.confidence_interval(0.95)
     assert found.p_t == pytest.approx(test.pvalue, rel=1e-12)
-    assert found.t == pytest.approx((low, high), rel=1e-12)
-    assert spread(SAMPLE).t == pytest.approx((low, high), rel=1e-12)
+    assert (found.t_low, found.t_high) == pytest.approx((low, high), rel=1e-12)
+    summary = summarize(SAMPLE)
+    assert (summary.t_low, summary.t_high) == pytest.approx((low, high), rel=1e-12)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
@@ -69,21 +68,21 @@ def test_bootstrap_interval_against_all_resamples() -> None:
 
 
 def test_equal_values_have_no_t_test_and_an_interval_without_width() -> None:
-    found = paired([0.01, 0.01, 0.01])
+    found = paired_test([0.01, 0.01, 0.01])
     assert math.isnan(found.p_t) and found.sd == pytest.approx(0.0, abs=1e-15)
-    assert found.t == pytest.approx((0.01, 0.01))
+    assert (found.t_low, found.t_high) == pytest.approx((0.01, 0.01))
 
 
 def test_one_value_has_no_interval() -> None:
-    found = spread([0.5])
+    found = summarize([0.5])
     assert (found.n, found.mean) == (1, 0.5)
-    assert all(math.isnan(value) for value in (found.sd, *found.t, *found.bootstrap))
-    assert paired([0.5]).p_sign_flip == 1.0
+    assert all(math.isnan(value) for value in found[2:])
+    assert paired_test([0.5]).p_sign_flip == 1.0
 
 
 def test_values_that_are_not_finite_do_not_count() -> None:
-    assert spread([0.2, math.nan, 0.4]).mean == pytest.approx(0.3)
-    assert spread([]).n == 0
+    assert summarize([0.2, math.nan, 0.4]).mean == pytest.approx(0.3)
+    assert summarize([]).n == 0
 
 
 def test_holm_is_that_of_statsmodels() -> None:
@@ -93,23 +92,9 @@ def test_holm_is_that_of_statsmodels() -> None:
     assert with_gap[0] == pytest.approx(0.04) and math.isnan(with_gap[1]) and with_gap[2] == pytest.approx(0.002)
 
 
-@pytest.mark.parametrize(("effect", "n"), [(0.5, 10), (1.2, 6), (0.1, 50), (3.0, 3)])
-def test_power_is_that_of_statsmodels(effect: float, n: int) -> None:
-    assert t_test_power(effect, n, 0.05) == pytest.approx(TTestPower().power(effect, n, 0.05), abs=1e-9)
-
-
-@pytest.mark.parametrize("effect", [0.3, 0.8])
-def test_seeds_needed_is_the_first_number_with_the_power(effect: float) -> None:
-    exact = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=0.8)
-    assert seeds_needed(effect * 0.02, 0.02, alpha=0.05) == math.ceil(exact)
-
-
-def test_seeds_needed_reaches_the_least_p() -> None:
-    """However large the effect, 2/2^n must come to 0.05: six seeds; to 0.0125: eight."""
-    assert seeds_needed(0.5, 0.001, alpha=0.05) == 6
-    assert seeds_needed(0.5, 0.001, alpha=0.0125) == 8
-    assert seeds_needed(1e-6, 0.1, alpha=0.05) is None
-    assert seeds_needed(0.01, math.nan, alpha=0.05) is None
+def test_fewest_seeds_reach_the_least_p() -> None:
+    """2/2^n must come to 0.05: six seeds; to 0.0125: eight."""
+    assert fewest(0.05) == 6 and fewest(0.0125) == 8
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 0), (12, 5), (30, 31), (359, 10)])
@@ -125,7 +110,7 @@ def test_images_count_once_however_many_seeds_there_are() -> None:
     """Three seeds that all agree say as much about images as one seed does."""
     group, base = np.array([1, 1, 1, 0, 1, 0.0]), np.array([0, 1, 0, 0, 0, 1.0])
     one = image_test(group - base)
-    assert (one.better, one.worse, one.p) == (3, 1, 0.625)
+    assert (one.better, one.worse, one.p_mcnemar) == (3, 1, 0.625)
     mixed = image_test(np.array([1 / 3, -1 / 3, 0.0]))
     assert (mixed.better, mixed.worse) == (1, 1) and mixed.difference == pytest.approx(0.0)
 
@@ -135,7 +120,7 @@ def test_bootstrap_over_images_is_close_to_the_normal_interval() -> None:
     group, base = (rng.random(2000) < 0.8).astype(float), (rng.random(2000) < 0.75).astype(float)
     found = image_test(group - base)
     half = 1.96 * (group - base).std(ddof=1) / math.sqrt(2000)
-    assert found.bootstrap == pytest.approx((found.difference - half, found.difference + half), abs=0.003)
+    assert (found.low, found.high) == pytest.approx((found.difference - half, found.difference + half), abs=0.003)
 
 
 def test_interquartile_mean_by_hand() -> None:
@@ -146,19 +131,20 @@ def test_interquartile_mean_by_hand() -> None:
 def test_aggregate_against_all_resamples() -> None:
     """Two data sets of two runs have 4 x 4 equally likely resamples, drawn within each data set."""
     scores = [[[0.1, 0.3], [0.6, 0.8]], [[0.2, 0.2], [0.7, 0.7]]]
-    first, second = aggregate(scores, higher_is_better=True)
+    arrays = [[np.array(runs) for runs in group] for group in scores]
+    first, second = aggregate(arrays, higher_is_better=True)
     draws = [
         (*a, *b) for a in itertools.product(scores[0][0], repeat=2) for b in itertools.product(scores[0][1], repeat=2)
     ]
     iqms = [np.mean(sorted(drawn)[1:3]) for drawn in draws]
     expected = np.quantile(iqms, [0.025, 0.975], method="inverted_cdf")
-    assert first.iqm == pytest.approx((0.3 + 0.6) / 2) and first.iqm_interval == pytest.approx(expected)
-    assert second.iqm_interval == pytest.approx((0.45, 0.45))
+    assert first.iqm == pytest.approx((0.3 + 0.6) / 2) and (first.iqm_low, first.iqm_high) == pytest.approx(expected)
+    assert (second.iqm_low, second.iqm_high) == pytest.approx((0.45, 0.45))
     assert (first.rank, second.rank) == (1.5, 1.5)  # the same means
-    assert first.rank_interval == pytest.approx((1.0, 2.0))
+    assert (first.rank_low, first.rank_high) == pytest.approx((1.0, 2.0))
 
 
-def test_ranks_follow_the_direction_of_the_figure() -> None:
-    scores = [[[0.9], [0.9]], [[0.5], [0.6]], [[0.1], [0.7]]]
+def test_ranks_follow_the_direction_of_the_metric() -> None:
+    scores = [[np.array([a]), np.array([b])] for a, b in ((0.9, 0.9), (0.5, 0.6), (0.1, 0.7))]
     assert [a.rank for a in aggregate(scores, higher_is_better=True)] == [1.0, 2.5, 2.5]
     assert [a.rank for a in aggregate(scores, higher_is_better=False)] == [3.0, 1.5, 1.5]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from analysis.compare.archive import read_archive
+from analysis.compare.records.archive import read_archive
 from tests import processes
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,0 +1,162 @@
+"""What differs between runs, and what must not."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from analysis.compare.groups import Group
+from analysis.compare.records.frame import column, setting, takes_steps
+from analysis.compare.select import natural
+from hma_ft.config.fingerprint import LEFT_OUT
+from hma_ft.config.reads import TRAINING
+from hma_ft.config.schema import Reads
+
+_LISTED = 4  # values that a sentence names
+# Settings that must be equal on one data set, beside the splits.
+EQUAL_KEYS = (
+    *("model.name", "model.weights", "model.pretrained", "model.drop_path_rate", "augment", "dataset"),
+    *("trainer.max_steps", "trainer.batch_size"),
+)
+# Part of the method, as its learning rate is, where they are its recipe's.
+RECIPE = {"trainer.max_steps": "method.recipe.max_steps", "trainer.batch_size": "method.recipe.batch_size"}
+_SPLIT_SEED = "dataset.split_seed"
+_NO_SETTING = ("dataset.root", "dataset.download")
+
+
+def counts(key: str) -> bool:
+    """Whether a setting can change a result; what hma_ft.config.fingerprint leaves out can't."""
+    return "." in key and not _within(key, LEFT_OUT)
+
+
+def _within(key: str, groups: Iterable[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _settings_read(runs: pd.DataFrame) -> pd.DataFrame:
+    """Settings that count, as text; nan where a run does not read them.
+
+    A weights file is what it holds, whatever its path, where the record knows that.
+    """
+    settings = {key: setting(runs, key) for key in sorted(filter(counts, runs.columns))}
+    if "model.weights" in settings:
+        digests = "sha256 " + runs["weights"].astype(str).str[:12]
+        settings["model.weights"] = settings["model.weights"].where(runs["weights"].isna(), digests)
+    # older records don't say what their method declares
+    reads_hma = column(runs, "method.reads").astype(object).fillna(Reads.hma.value).str.contains(Reads.hma.value)
+    for groups, readers in ((TRAINING, takes_steps(runs)), (("method.hma",), reads_hma)):
+        settings |= {key: values.where(readers) for key, values in settings.items() if _within(key, groups)}
+    return pd.DataFrame(settings)
+
+
+def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
+    """Values of each group by setting: all settings that differ, the seed and what changes no result left out."""
+    runs = pd.concat([group.every_run for group in groups])
+    settings = _settings_read(runs)
+    found = {}
+    for key in settings.columns[settings.nunique() > 1]:
+        by_group = settings[key].dropna().groupby(runs["group"], sort=False)
+        found[str(key)] = {str(label): sorted(set(values), key=natural) for label, values in by_group}
+    return found
+
+
+def problems(groups: Sequence[Group], *, by: Sequence[str], tuned: Sequence[str]) -> list[str]:
+    """What should be equal and is not, a line each. Settings that group or are tuned may differ."""
+    runs = pd.concat([group.every_run for group in groups])
+    seed_draws_split = splits_follow_seeds(runs)
+    free = [*by, *tuned, *([_SPLIT_SEED] if seed_draws_split else [])]
+    settings = _settings_read(runs).drop(columns=free, errors="ignore")
+    found = [line for group in groups for line in _mixed(group, settings)]
+    for dataset, own in runs.groupby("dataset.name", sort=False):
+        for split in ("train", "val", "test"):
+            for seed, part in own.groupby("seed") if seed_draws_split else [("", own)]:
+                of_seed = f" of seed {seed}" if seed_draws_split else ""
+                found += _other_split(split, f"the {split} split{of_seed}", part, str(dataset))
+        for key in settings.columns:
+            if _within(key, EQUAL_KEYS) and key not in _NO_SETTING:
+                found += _unequal(f"{key} on {dataset}", _beside_recipe(key, settings.loc[own.index, key], own), own)
+    return found + _unequal("the commit", runs["commit"], runs)
+
+
+def _beside_recipe(key: str, values: pd.Series, runs: pd.DataFrame) -> pd.Series:
+    """The values of a setting; equal ones in place of those that all come from the methods' recipes."""
+    own = values == setting(runs, RECIPE.get(key, "none"))
+    return values.where(~own | values.isna(), "the recipe's") if (own | values.isna()).all() else values
+
+
+def one_line(found: Sequence[str]) -> str:
+    """The first problems, and how many more there are."""
+    more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    return "; ".join(found[:_LISTED]) + more
+
+
+def splits_follow_seeds(runs: pd.DataFrame) -> bool:
+    """Whether every run draws its split by its own seed, so that runs of one seed are the ones to have equal splits."""
+    return runs["seed"].nunique() > 1 and bool((setting(runs, _SPLIT_SEED) == runs["seed"]).all())
+
+
+def _mixed(group: Group, settings: pd.DataFrame) -> list[str]:
+    """What makes a mean of different things: settings that differ within one group, a seed that is there twice."""
+    own, name = settings.loc[group.every_run.index], f"group {group.label} on {group.dataset}"
+    several = own.columns[own.nunique() > 1]
+    mixed = [f"{key}={_listed(sorted(set(own[key].dropna()), key=natural))}" for key in several]
+    if mixed:
+        return [f"{name} mixes {' and '.join(mixed)} (group with --by or choose with --where)"]
+    twice = group.every_run[group.every_run.duplicated(["setting", "seed"], keep=False)]
+    first = [runs[runs["seed"] == runs["seed"].iloc[0]] for _, runs in twice.groupby("setting", sort=False)]
+    return [f"{name} has seed {runs['seed'].iloc[0]} twice: {_listed(list(runs['name']))}" for runs in first]
+
+
+def _other_split(split: str, name: str, runs: pd.DataFrame, dataset: str) -> list[str]:
+    """What must be equal of a split: the content of its images, and names where a record is from before those."""
+    digests, contents = runs[f"{split}_digest"], runs[f"{split}_content"]
+    known = contents.notna()
+    same_names = digests[known].nunique() == 1
+    what = f"{name} (its images, under equal names)" if same_names else name
+    found = [] if known.all() else _unequal(f"{name} on {dataset}", digests, runs)
+    return found + _unequal(f"{what} on {dataset}", contents[known].astype(str).str[:16], runs)
+
+
+def _unequal(name: str, values: pd.Series, runs: pd.DataFrame) -> list[str]:
+    by_value = runs["name"].groupby(values, sort=False)
+    if len(by_value) < 2:
+        return []
+    listed = [f"{value} ({len(names)} runs, such as {names.iloc[0]})" for value, names in by_value]
+    return [f"{name} is not the same: {_listed(listed)}"]
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+    return ", ".join(values[:_LISTED]) + more
+
+
+def warnings(groups: Sequence[Group]) -> list[str]:
+    """What does not stop a comparison, but should be known."""
+    runs = pd.concat([group.every_run for group in groups])
+    found = []
+    for name, key, effect in (
+        ("device", "device", "times and memory can't be compared"),
+        ("host", "host", "times can hardly be compared"),
+        ("version of torch", "torch", "small differences may come from it"),
+        ("version of timm", "timm", "small differences may come from it"),
+    ):
+        if runs[key].nunique() > 1:
+            found.append(f"the {name} differs ({_listed(sorted(set(runs[key])))}): {effect}")
+    if runs["uncommitted"].any():
+        changed = f"{runs['uncommitted'].sum()} of {len(runs)}"
+        found.append(f"{changed} runs were done with uncommitted changes; env.json has them")
+    for name, key in (("commit", "commit"), ("test split", "test_digest")):
+        unknown = (runs[key] == "unknown").sum()
+        if unknown:
+            found.append(f"the {name} of {unknown} of {len(runs)} runs is unknown")
+    for dataset in dict.fromkeys(group.dataset for group in groups):
+        seeds = {tuple(group.seeds): group.label for group in groups if group.dataset == dataset}
+        if len(seeds) > 1:
+            listed = "; ".join(f"{label} {','.join(own)}" for own, label in seeds.items())
+            found.append(f"the seeds on {dataset} differ ({listed}): paired tests take the common ones")
+    for group in groups:
+        if len({tuple(seeds) for _, seeds in group.every_run.groupby("setting")["seed"]}) > 1:
+            found.append(
+                f"{group.label} on {group.dataset} has other seeds at some settings of its grid: "
+                "the choice was made on the common ones, if there are any"
+            )
+    return found

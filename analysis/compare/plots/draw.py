@@ -1,0 +1,79 @@
+"""All figures of a comparison."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.compare.comparison import Comparison
+from analysis.compare.plots.accuracy import accuracy_figure, pareto_figure
+from analysis.compare.plots.calibration import reliability_figure
+from analysis.compare.plots.classes import confusion_figure, per_class_figure
+from analysis.compare.plots.curves import curves_figure
+from analysis.compare.plots.memory import memory_figure
+from analysis.compare.plots.style import save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Of each data set: name of the file, what draws it, caption.
+_EACH: list[tuple[str, Callable[[Comparison, str], "Figure | None"], str]] = [
+    (
+        "pareto",
+        pareto_figure,
+        "Test {metric} on {dataset} against trainable parameters and, where it is known, what the method costs from "
+        "nothing (features, training and evaluation): means over seeds with {level} t intervals. Nothing is both "
+        "cheaper and better than a group on the dashed line.",
+    ),
+    (
+        "curves",
+        curves_figure,
+        "Learning curves on {dataset}: mean over seeds, band from the least to the largest value. Level lines: methods "
+        "without steps.",
+    ),
+    (
+        "reliability",
+        reliability_figure,
+        "Reliability on {dataset}, test predictions of all seeds: accuracy of each of "
+        "15 bins of confidence that has ten predictions or more, and share of images by confidence.",
+    ),
+    (
+        "per_class",
+        per_class_figure,
+        "Accuracy of each class of {dataset} minus that of {baseline}, over all seeds. At most eight groups are shown.",
+    ),
+    (
+        "confusion_difference",
+        confusion_figure,
+        "Confusion on {dataset} minus that of {baseline}, over all seeds: on the diagonal, positive values are more "
+        "correct answers; off it, more mistakes. At most eight groups are shown.",
+    ),
+    (
+        "memory_size",
+        memory_figure,
+        "Mean {metric} on {dataset} by the sizes of the real and the synthetic memory. Choose by val.",
+    ),
+]
+
+
+def draw(comparison: Comparison, folder: Path) -> list[tuple[str, str]]:
+    """Write the figures that the runs allow, as PNG and PDF; file stems and captions."""
+    level = f"{100 * comparison.level:g} %"
+    mode = f" (inference {comparison.mode})" if comparison.mode else ""
+    metric = comparison.metric.title + mode
+    save(accuracy_figure(comparison), folder, "accuracy")
+    caption = (
+        f"Test {metric}: mean with {level} t interval; dots are seeds, their number is in brackets. The axis ends at "
+        "what is possible, a wider interval is cut."
+    )
+    written = [("accuracy", caption)]
+    for name, make, text in _EACH:
+        for dataset in comparison.datasets:
+            figure = make(comparison, dataset)
+            if figure is None:
+                continue
+            stem = f"{name}-{dataset}"
+            save(figure, folder, stem)
+            written.append(
+                (stem, text.format(metric=metric, dataset=dataset, level=level, baseline=comparison.baseline))
+            )
+    return written

@@ -1,0 +1,1 @@
+"""The tables of a comparison, a function each, and all of them together."""
