@@ -9,10 +9,10 @@ from typing import Any
 from hma_ft.errors import UserError
 from hma_ft.launch import slurm_commands
 from hma_ft.launch.backend import Backend
+from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import REPOSITORY
 from hma_ft.launch.options import SlurmOptions
 from hma_ft.launch.states import JobState, TrialState
-from hma_ft.launch.supervisor import last_line
 from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
@@ -28,8 +28,13 @@ class SlurmBackend(Backend):
     poll_seconds = 5.0
     grace_seconds = 15.0
 
+    options: SlurmOptions
+
     def __init__(self, options: SlurmOptions) -> None:
         self.options = options
+
+    def slots(self) -> int:
+        return self.options.array_parallelism
 
     def demand(self) -> dict[str, str]:
         asked = self._sbatch_options() | self.options.sbatch
