@@ -15,7 +15,7 @@ from pathlib import Path
 from analysis.arguments import exit_code
 from analysis.compare.__main__ import main as compare
 from analysis.verdict.comparison import verdict_of
-from analysis.verdict.page import with_sentences
+from analysis.verdict.page import with_answer
 from hma_ft.errors import UserError
 from hma_ft.files.atomic import write_atomic
 from hma_ft.launch.comparison import compared_trials
@@ -43,8 +43,8 @@ def _write_verdict(arguments: Sequence[str]) -> None:
     compared = json.loads((directory / FOLDER / "comparison.json").read_text())
     verdict = dataclasses.replace(verdict_of(compared), trials=trials)
     page = (directory / PAGE).read_text(encoding="utf-8")
-    notes = read_state(directory).notes
-    write_atomic(directory / PAGE, with_sentences(page, sweep.name, verdict.sentences, notes))
+    figure = directory / FOLDER / "accuracy.png"
+    write_atomic(directory / PAGE, with_answer(page, verdict, read_state(directory).notes, figure))
     write_atomic(directory / RECORD, json.dumps(dataclasses.asdict(verdict), indent=1) + "\n")
     print("\n".join(verdict.sentences))
 

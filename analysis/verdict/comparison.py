@@ -26,7 +26,7 @@ def verdict_of(compared: dict[str, Any]) -> Verdict:
     return Verdict(
         sentences=sentences_of(compared, list(differences.values())),
         rows=rows,
-        metric=compared["metric"],
+        metric=compared["metric"].replace("top1", "top-1"),
         baseline=compared["baseline"],
         warnings=[line for line in compared["statements"] if line.startswith("NOT COMPARABLE")],
     )

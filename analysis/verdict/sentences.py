@@ -18,7 +18,9 @@ def sentences_of(compared: dict[str, Any], rows: Sequence[Row]) -> list[str]:
 
 
 def _sentence(where: str, text: str) -> str:
-    return f"{where}{text}." if where else f"{text[0].upper() if text.startswith('nothing') else text[0]}{text[1:]}."
+    """With a capital, unless it begins with the name of a method."""
+    begins_plainly = not where and text.startswith(("nothing ", "the "))
+    return f"{where}{text[0].upper() if begins_plainly else text[0]}{text[1:]}."
 
 
 def _better(compared: dict[str, Any], rows: Sequence[Row]) -> str:
@@ -42,9 +44,7 @@ def _rest(compared: dict[str, Any], rows: Sequence[Row]) -> str:
     if open_ones:
         named = _listed([f"{row['group']}{_needs(row)}" for row in open_ones])
         parts.append(f"{named} {_is(open_ones)} not significantly different")
-    if weak:
-        named = _listed([f"{row['group']} ({_lacks(compared, row)})" for row in weak])
-        parts.append(f"of {named} nothing can be said yet")
+    parts += _too_few(compared, weak)
     if worse:
         unit = " points" if compared["metric"] != "nll" else ""
         parts.append(
@@ -90,12 +90,23 @@ def _needs(row: Row) -> str:
     return ""
 
 
-def _lacks(compared: dict[str, Any], row: Row) -> str:
-    """The difference so far, and the least that a verdict takes."""
-    so_far = f"{'+' if _gain(compared, row) >= 0 else '-'}{_number(compared, abs(_gain(compared, row)))}"
-    if row["seeds"] < row["least_seeds"]:
-        return f"{so_far}, {row['seeds']} of at least {row['least_seeds']} seeds"
-    return f"{so_far}, needs {row['least_images']:,} test images"
+def _too_few(compared: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+    """`3 seeds are too few to judge lora (+2.1 so far), which takes at least 7`."""
+    found = []
+    for seeds, least in sorted({(row["seeds"], row["least_seeds"]) for row in rows}):
+        mine = [row for row in rows if (row["seeds"], row["least_seeds"]) == (seeds, least)]
+        named = _listed([f"{row['group']} ({_so_far(compared, row)} so far)" for row in mine])
+        few = "seed is" if seeds == 1 else "seeds are"
+        if seeds < least:
+            found.append(f"{seeds} {few} too few to judge {named}, which takes at least {least}")
+        else:
+            found.append(f"the test images that tell {named} apart are too few to judge")
+    return found
+
+
+def _so_far(compared: dict[str, Any], row: Row) -> str:
+    gain = _gain(compared, row)
+    return f"{'+' if gain >= 0 else '-'}{_number(compared, abs(gain))}"
 
 
 def _is(rows: Sequence[Row]) -> str:

@@ -17,7 +17,7 @@ from hma_ft.launch.estimate import fit_budget, pace, seconds_to_do, to_do
 from hma_ft.launch.mlflow_parents import known_parents
 from hma_ft.launch.outcomes import Outcomes
 from hma_ft.launch.staged_plan import COMPARE, DONE, StagedPlan, StagedState, load_plan, read_state, write_state
-from hma_ft.launch.stages import Attempt, Progress, progress
+from hma_ft.launch.stages import Attempt, Progress, StageName, progress
 from hma_ft.launch.submission import new_submission
 from hma_ft.launch.sweep import Submission, Sweep, Trial, load_sweep
 from hma_ft.launch.sweep_status import sweep_status
@@ -35,15 +35,17 @@ def next_submission(directory: Path, backend: Backend, *, session: int | None) -
     sweep = load_sweep(directory)
     if sweep is None:
         raise UserError(f"{directory} has no readable sweep.json: give the command of the sweep again")
+    is_decided = read_state(directory).stage in (StageName.seeds, COMPARE, DONE)
+    outcomes = Outcomes(plan, sweep, session, is_decided=is_decided)
     state = _state(plan, directory, session)
-    outcomes = Outcomes(plan, sweep, session)
     made = _progress(plan, outcomes, state)
     if not state.estimate and len(made.stages) > 1:
         sweep = _with_trials(sweep, plan, made)
         state = _estimated(plan, sweep, state, backend.slots())
         made = _progress(plan, outcomes, state)
     sweep = _with_trials(sweep, plan, made)
-    choices = {label: choice.in_words() for label, choice in made.choices.items()}
+    decided = made.present is None or made.present.name is StageName.seeds  # until then a grid may grow
+    choices = {label: choice.in_words() for label, choice in made.choices.items()} if decided else {}
     stage = made.present.name.value if made.present is not None else COMPARE if plan.options.compare else DONE
     state = dataclasses.replace(state, stage=stage, choices=choices)
     submission = None

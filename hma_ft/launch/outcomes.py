@@ -12,10 +12,14 @@ from hma_ft.rundir.status import State, read_status
 
 
 class Outcomes:
-    """The records at one moment. `session`: first submission of the command that goes on; None where it begins."""
+    """The records at one moment."""
 
-    def __init__(self, plan: StagedPlan, sweep: Sweep, session: int | None) -> None:
-        self._plan, self._sweep, self._session = plan, sweep, session
+    def __init__(self, plan: StagedPlan, sweep: Sweep, session: int | None, *, is_decided: bool) -> None:
+        """`session`: first submission of the command that goes on; None where it begins.
+
+        `is_decided`: val has chosen already, and a trial that failed before that is not tried again.
+        """
+        self._plan, self._sweep, self._session, self._is_decided = plan, sweep, session, is_decided
         self._trials: dict[str, Trial] = {}
         self._rows: dict[str, TrialRow] = {}
         self._jobs = active_jobs(sweep)
@@ -27,7 +31,8 @@ class Outcomes:
         if finished is not None and finished.state is State.finished and not self._is_to_be_redone(attempt):
             return Outcome(val=_val_top1(trial))
         row = self._row(trial)
-        if self.is_mine(attempt) and row.state is TrialState.failed:
+        is_settled = self._is_decided and attempt.seed not in attempt.candidate.seeds
+        if (is_settled or self.is_mine(attempt)) and row.state is TrialState.failed:
             return Outcome(error=row.note or "failed")
         return Outcome()
 

@@ -11,10 +11,13 @@ Nothing is remembered between two looks: a sweep that was cut off anywhere goes 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from textwrap import shorten
 from typing import NamedTuple
 
 from hma_ft.launch.grid import Grid, Point, further_value, in_words
 from hma_ft.names import counted
+
+_ERROR_WIDTH = 90  # characters
 
 
 class StageName(StrEnum):
@@ -175,7 +178,7 @@ def first_attempt(candidate: Candidate, tune_seeds: Sequence[int]) -> Attempt:
     points = candidate.grid.points
     if not (candidate.is_tuned and tune_seeds):
         return Attempt(candidate, untuned_point(candidate), candidate.seeds[0])
-    return Attempt(candidate, points[len(points) // 2], tune_seeds[0])
+    return Attempt(candidate, points[(len(points) - 1) // 2], tune_seeds[0])
 
 
 def untuned_point(candidate: Candidate) -> Point:
@@ -199,9 +202,8 @@ def choose(
     failed = []
     for point in tried:
         outcomes = [outcome(Attempt(candidate, point, seed)) for seed in seeds]
-        failed += [
-            f"{in_words(point)} seed={seed}: {o.error}" for seed, o in zip(seeds, outcomes, strict=True) if o.error
-        ]
+        errors = [(seed, o.error) for seed, o in zip(seeds, outcomes, strict=True) if o.error]
+        failed += [f"{in_words(point)} seed={seed}: {shorten(error, _ERROR_WIDTH)}" for seed, error in errors]
         found = [o.val for o in outcomes if o.val is not None]
         means.append((len(found) == len(seeds), sum(found) / len(found) if found else float("-inf")))
     trials = len(tried) * len(seeds)
