@@ -38,10 +38,11 @@ def _write_verdict(arguments: Sequence[str]) -> None:
     sweep, options = load_sweep(directory), read_options(directory)
     if sweep is None or options is None:
         raise UserError(f"{directory} is not the folder of a sweep with sweep.compare=true")
+    candidates = read_candidates(directory)
     trials = compared_trials(sweep)  # before the runs are read: what finishes meanwhile makes the verdict an old one
-    _compare(_arguments(sweep, options, read_candidates(directory)))
+    _compare(_arguments(sweep, options, candidates))
     compared = json.loads((directory / FOLDER / "comparison.json").read_text())
-    verdict = dataclasses.replace(verdict_of(compared), trials=trials)
+    verdict = dataclasses.replace(verdict_of(compared, {c.method: c.grid.varied for c in candidates}), trials=trials)
     page = (directory / PAGE).read_text(encoding="utf-8")
     figure = directory / FOLDER / "accuracy.png"
     write_atomic(directory / PAGE, with_answer(page, verdict, read_state(directory).notes, figure))

@@ -1,5 +1,6 @@
 """From the JSON of `python -m analysis.compare` to a verdict."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from analysis.verdict.sentences import sentences_of
@@ -8,8 +9,11 @@ from hma_ft.launch.verdict import Verdict
 _MEANING = {"t_low": "low", "t_high": "high", "n": "seeds"}
 
 
-def verdict_of(compared: dict[str, Any]) -> Verdict:
-    """The rows of all methods, the baseline first, then from the best to the worst of each data set."""
+def verdict_of(compared: dict[str, Any], tuned: Mapping[str, Collection[str]]) -> Verdict:
+    """The rows of all methods, the baseline first, then from the best to the worst of each data set.
+
+    `tuned`: by method, the settings that val chose for it.
+    """
     tables = compared["tables"]
     differences = {(row["dataset"], row["group"]): row for row in _rows(tables, "verdict")}
     costs = {(row["dataset"], row["group"]): row for row in _rows(tables, "cost")}
@@ -18,7 +22,9 @@ def verdict_of(compared: dict[str, Any]) -> Verdict:
         place = summary["dataset"], summary["group"]
         row = {key: summary[key] for key in ("dataset", "group", "mean")}
         row |= {name: summary.get(key) for key, name in _MEANING.items()}
-        row["chosen"] = " ".join(f"{key.split('.')[-1]} {value}" for key, value in summary["chosen"].items())
+        keys = tuned.get(summary["group"].split(" ")[0], ())
+        chosen = {key: value for key, value in summary["chosen"].items() if key in keys}
+        row["chosen"] = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in chosen.items())
         row["from_nothing_s"] = costs.get(place, {}).get("from_nothing_s")
         rows.append(row | _against(differences.get(place, {})))
     sign = -1 if compared["higher_is_better"] else 1

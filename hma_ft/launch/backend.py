@@ -38,6 +38,10 @@ class Backend(ABC):
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
         """End what waits or runs; running trials write a checkpoint."""
 
+    def submit_following(self, sweep: Sweep, submission: Submission) -> str:
+        """Have the stage after a submission started once that has ended; returns a job id, if that takes a job."""
+        return ""
+
     def goes_on(self, sweep: Sweep, submission: Submission) -> bool:
         """Whether a process will start what comes after the submission, in a sweep with stages."""
         return False

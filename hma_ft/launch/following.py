@@ -7,6 +7,7 @@ from hma_ft.errors import UserError
 from hma_ft.launch.advance import next_submission
 from hma_ft.launch.backend import backend_of
 from hma_ft.launch.comparison import compare_if_due
+from hma_ft.launch.slurm_commands import SlurmSilent
 from hma_ft.launch.staged_plan import read_state, write_state
 from hma_ft.launch.submit_lock import one_at_a_time
 from hma_ft.launch.sweep import Submission, Sweep, load_sweep
@@ -15,7 +16,8 @@ from hma_ft.launch.sweep import Submission, Sweep, load_sweep
 def following(sweep: Sweep, submission: Submission) -> tuple[Sweep, Submission | None]:
     """The sweep as it is now, and the next submission, saved but not started; None at the end or after a mistake.
 
-    The comparison has been made by then, if one is due. What goes wrong stands in the sweep's state.
+    The comparison has been made by then, if one is due. What goes wrong stands in the sweep's state. SlurmSilent is
+    raised before anything is done.
     """
     try:
         with one_at_a_time(sweep):
@@ -26,9 +28,16 @@ def following(sweep: Sweep, submission: Submission) -> tuple[Sweep, Submission |
         if found is None:
             compare_if_due(sweep)
         return sweep, found
+    except SlurmSilent:
+        raise
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        state = read_state(sweep.directory)
-        write_state(sweep.directory, dataclasses.replace(state, error=str(error) or type(error).__name__))
+        record_error(sweep, error)
         return sweep, None
+
+
+def record_error(sweep: Sweep, error: Exception) -> None:
+    """Leave in the sweep's state why it goes no further."""
+    state = read_state(sweep.directory)
+    write_state(sweep.directory, dataclasses.replace(state, error=str(error) or type(error).__name__))

@@ -29,9 +29,11 @@ class Grid:
         return [{k: v for part in parts for k, v in part.items()} for parts in itertools.product(*axes)]
 
     @property
-    def keys(self) -> list[str]:
-        """Settings that the grid varies."""
-        return list(dict.fromkeys([*self.values, *(key for pair in self.pairs for key in pair)]))
+    def varied(self) -> list[str]:
+        """Settings that have several values."""
+        several = [key for key, values in self.values.items() if len(values) > 1]
+        paired = [key for pair in self.pairs for key in pair] if len(self.pairs) > 1 else []
+        return list(dict.fromkeys([*several, *paired]))
 
 
 def read_grid(method: str, described: Any) -> Grid:

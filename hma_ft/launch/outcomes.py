@@ -42,8 +42,12 @@ class Outcomes:
 
     def is_mine(self, attempt: Attempt) -> bool:
         """Whether the present command has launched the trial."""
-        spec = self._sweep.launch_spec(self._trial(attempt).key)
-        return spec is not None and self._session is not None and spec.submission >= self._session
+        key = self._trial(attempt).key
+        spec = self._sweep.launch_spec(key)
+        if spec is None or self._session is None or spec.submission < self._session:
+            return False
+        submission = self._sweep.submission(spec.submission)
+        return submission is not None and self._sweep.was_started(submission, key)
 
     def _is_to_be_redone(self, attempt: Attempt) -> bool:
         return self._plan.config(attempt).fresh and not self.is_mine(attempt)

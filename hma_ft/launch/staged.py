@@ -1,6 +1,5 @@
 """A sweep with stages, as the shell that gives the command sees it: plan, show or start, watch, sum up."""
 
-import dataclasses
 import sys
 from collections.abc import Collection, Sequence
 
@@ -10,8 +9,9 @@ from hma_ft.launch.advance import next_submission
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.comparison import compare_if_due
 from hma_ft.launch.mlflow_parents import open_parents
+from hma_ft.launch.next_stage import hand_over
 from hma_ft.launch.staged_plan import StagedPlan, read_state
-from hma_ft.launch.staged_planning import Composed, first_attempts, make_staged_plan
+from hma_ft.launch.staged_planning import Composed, first_attempts, given_and_not_tuned, make_staged_plan
 from hma_ft.launch.staged_summary import compared_rows, show_summary
 from hma_ft.launch.staged_tables import dry_run_table
 from hma_ft.launch.submit import prepare_data, require_status, say_detached
@@ -30,6 +30,8 @@ def run_staged_sweep(
     `methods` are all that there are. Raises UserError; SystemExit(1) after the summary if it did not come to its end.
     """
     plan, sweep = make_staged_plan(composed, settings, methods)
+    for key in given_and_not_tuned(composed, settings):
+        print(f"{key} is given by the command: it is not chosen on val")
     backend.demand()  # impossible options are refused before anything is written
     if settings.dry_run:
         console().print(dry_run_table(plan, sweep, backend.demand()))
@@ -58,8 +60,7 @@ def _start(plan: StagedPlan, sweep: Sweep, backend: Backend) -> bool:
         submission = next_submission(sweep.directory, backend, session=None)
         now = load_sweep(sweep.directory) or sweep
         if submission is not None:
-            jobs = backend.submit(now, submission)
-            now.save_submission(dataclasses.replace(submission, jobs=jobs))
+            hand_over(now, submission, backend)
     if submission is None:
         state = read_state(sweep.directory)
         if state.error:

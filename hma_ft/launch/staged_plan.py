@@ -114,13 +114,13 @@ class StagedPlan:
 
 def _resolve(template: DictConfig, attempt: Attempt) -> Config:
     filled = template.copy()
-    for key, value in [*attempt.point.items(), ("seed", attempt.seed)]:
-        OmegaConf.update(filled, key, value)
     try:
+        for key, value in [*attempt.point.items(), ("seed", attempt.seed)]:
+            OmegaConf.update(filled, key, value)
         return typed(filled)
     except OmegaConfBaseException as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{attempt.label}: {reason}") from error
+        raise UserError(f"{attempt.label}: {reason}; see sweep.tune.grids.{attempt.candidate.method}") from error
 
 
 def read_options(directory: Path) -> StagedOptions | None:
@@ -178,8 +178,8 @@ def _candidate(described: dict[str, Any]) -> Candidate:
 
 
 def tuned_keys(candidates: Sequence[Candidate]) -> list[str]:
-    """Settings that some grid varies."""
-    return list(dict.fromkeys(key for candidate in candidates for key in candidate.grid.keys))
+    """Settings that val chooses for some candidate."""
+    return list(dict.fromkeys(key for candidate in candidates for key in candidate.grid.varied))
 
 
 def checked_options(settings: SweepConfig, candidates: Sequence[Candidate], by: list[str]) -> StagedOptions:

@@ -60,6 +60,13 @@ def first_attempts(plan: StagedPlan) -> list[Attempt]:
     return [first_attempt(candidate, plan.options.tune_seeds) for candidate in plan.candidates]
 
 
+def given_and_not_tuned(composed: Sequence[Composed], settings: SweepConfig) -> list[str]:
+    """Settings of grids that the command gives, which are not chosen then."""
+    given = {key for job in composed for key in settings_of(job.overrides)}
+    keys = [key for described in settings.tune.grids.values() if isinstance(described, Mapping) for key in described]
+    return [str(key) for key in dict.fromkeys(keys) if key in given] if settings.tune.seeds else []
+
+
 def _require_methods(name: str, table: Mapping[str, object], methods: Collection[str]) -> None:
     unknown = [method for method in table if method not in methods]
     if unknown:

@@ -60,6 +60,7 @@ class Submission:
     code: dict[str, Any] = field(default_factory=dict)  # commit, dirty, diff, untracked files
     stage: str = ""  # of a sweep with stages
     session: int = 0  # first submission of the command that this one belongs to
+    following: str = ""  # Slurm's id of the job that starts the next stage
     created: str = field(default_factory=now)
 
 
@@ -98,6 +99,10 @@ class Sweep:
         """All submissions, oldest first."""
         numbers = sorted(int(p.name) for p in (self.directory / "submissions").glob("[0-9]*"))
         return [s for s in map(self.submission, numbers) if s is not None]
+
+    def was_started(self, submission: Submission, key: str) -> bool:
+        """Whether a trial of a submission was handed over: to a supervisor, or to Slurm, which gave it a job."""
+        return key in submission.jobs or (self.submission_directory(submission.number) / "started").exists()
 
     def save_submission(self, submission: Submission) -> None:
         """Write submission.json."""
