@@ -1,6 +1,7 @@
 """How long the rest of a sweep takes, from the trials that have finished."""
 
 import json
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,6 +91,17 @@ def seconds_to_do(attempts: Sequence[tuple[Candidate, int]], known: Pace) -> flo
     new = {(candidate.views, seed) for candidate, seed in attempts if candidate.views in known.features}
     features = sum(known.features[views] for views, _ in new - known.computed)
     return features + sum(known.seconds[candidate.label] for candidate, _ in attempts)
+
+
+def seconds_of_running(rows: Sequence[TrialRow], known: Pace, sweep: Sweep) -> float:
+    """How long the running trials have been at it, none longer than such a trial takes."""
+    found = 0.0
+    for row in rows:
+        status = read_trial_status(sweep.trial_directory(row.trial.key)) if row.state is TrialState.running else None
+        if status is not None and not status.ended:
+            since = time.time() - datetime.fromisoformat(status.started).timestamp()
+            found += min(max(0.0, since), known.seconds.get(row.trial.candidate, 0.0))
+    return found
 
 
 def fit_budget(

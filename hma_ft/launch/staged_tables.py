@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hma_ft.launch.estimate import pace, seconds_to_do, to_do
+from hma_ft.launch.estimate import pace, seconds_of_running, seconds_to_do, to_do
 from hma_ft.launch.staged_plan import (
     DONE,
     StagedPlan,
@@ -98,8 +98,8 @@ def time_left(sweep: Sweep, rows: Sequence[TrialRow], slots: int) -> str:
     seconds = seconds_to_do(attempts, known)
     if not attempts or seconds is None:
         return ""
-    running = sum(row.state is TrialState.running for row in rows)
-    return f"about {duration(max(1.0, seconds / max(1, slots) - 0.5 * running))} left"
+    left = (seconds - seconds_of_running(rows, known, sweep)) / max(1, slots)
+    return f"about {duration(max(1.0, left))} left"
 
 
 def dry_run_table(plan: StagedPlan, sweep: Sweep, demand: dict[str, str]) -> Group:

@@ -20,7 +20,7 @@ RunPy = Callable[..., subprocess.CompletedProcess[str]]
 STAGED = [
     *("-m", "sweep.name=staged", "method=head,knn", "trainer.max_steps=10", "hydra.launcher.n_jobs=2"),
     *("sweep.seeds=[0,1]", "sweep.tune.seeds=[9]", "sweep.compare=true", "sweep.tune.extend=1"),
-    "+sweep.tune.grids={head:{optimizer.lr:[0.001,1e38]}}",
+    "+sweep.tune.grids={head:{optimizer.lr:[0.001,0.01,1e38]}}",
 ]
 
 
@@ -41,7 +41,7 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
 ) -> None:
     settings = [s for s in tiny if s != "tracking=off" and not s.startswith("optimizer.lr=")]
     shell = in_a_shell_of_its_own(repository, tmp_path, [*STAGED, *settings])
-    until(lambda: state_of(tmp_path)["stage"] == "choose")
+    until(lambda: state_of(tmp_path)["stage"] == "choose", seconds=600)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
     supervisor = int(max(folder_of(tmp_path).glob("submissions/*/started")).read_text())
@@ -51,7 +51,7 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     until(lambda: state_of(tmp_path)["session"] > 1)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
-    until(lambda: state_of(tmp_path)["stage"] == "done")
+    until(lambda: state_of(tmp_path)["stage"] == "done", seconds=900)
 
     again = run_py(*STAGED, *settings)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -65,7 +65,7 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     heads = [
         result["test/top1"]
         for path, result in runs.items()
-        if path.name.startswith(("head", "head-")) and not path.name.startswith("head-vit_micro-seed9")
+        if path.name.startswith("head-") and "-seed9-" not in path.name
     ]
     verdict = json.loads((folder_of(tmp_path) / "verdict.json").read_text())
     rows = {row["group"]: row for row in verdict["rows"]}
@@ -89,7 +89,7 @@ def test_a_budget_leaves_out_the_dearest_and_a_dry_run_shows_all_stages(
     settings = [*STAGED, *(s for s in tiny if not s.startswith("optimizer.lr="))]
     dry = run_py(*settings, "sweep.dry_run=true")
     assert dry.returncode == 0, dry.stderr
-    assert "4 new. A trial asks for: jobs at a time=2" in dry.stdout
+    assert "5 new. A trial asks for: jobs at a time=2" in dry.stdout
     assert "method=head   up to 1 trial, where val chooses an end   2 trials at what val chooses" in dry.stdout
     assert not list(tmp_path.glob("runs/sweeps/*/sweep.json"))
     assert "optimizer.lr is given by the command" in run_py(*STAGED, *tiny, "sweep.dry_run=true").stdout

@@ -31,10 +31,9 @@ def row(group: str, difference: float, **changes: Any) -> dict[str, Any]:
 
 
 def compared(rows: list[dict[str, Any]], metric: str = "top1") -> dict[str, Any]:
-    summary = [
-        {"dataset": "dtd", "group": g, "mean": m, "chosen": {"optimizer.lr": "0.1"}, "n": 10}
-        for g, m in (("head", 0.8), ("x", 0.9))
-    ]
+    means = {"head": 0.8, "x": 0.9}
+    chosen = {"optimizer.lr": "0.1"}
+    summary = [{"dataset": "dtd", "group": g, "mean": m, "chosen": chosen, "n": 10} for g, m in means.items()]
     return {
         "metric": metric,
         "higher_is_better": metric != "nll",
