@@ -42,7 +42,8 @@ def _write_verdict(arguments: Sequence[str]) -> None:
     trials = compared_trials(sweep)  # before the runs are read: what finishes meanwhile makes the verdict an old one
     _compare(_arguments(sweep, options, candidates))
     compared = json.loads((directory / FOLDER / "comparison.json").read_text())
-    verdict = dataclasses.replace(verdict_of(compared, {c.method: c.grid.varied for c in candidates}), trials=trials)
+    verdict = verdict_of(compared, {candidate.method: candidate.grid.varied for candidate in candidates})
+    verdict = dataclasses.replace(verdict, asked=options.baseline, trials=trials)
     page = (directory / PAGE).read_text(encoding="utf-8")
     figure = directory / FOLDER / "accuracy.png"
     write_atomic(directory / PAGE, with_answer(page, verdict, read_state(directory).notes, figure))

@@ -13,7 +13,7 @@ from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import environment_with_code
 from hma_ft.launch.mlflow_parents import close_if_done
 from hma_ft.launch.mlflow_verdict import log_verdict
-from hma_ft.launch.staged_plan import COMPARE, DONE, read_state, write_state
+from hma_ft.launch.staged_plan import COMPARE, DONE, read_options, read_state, write_state
 from hma_ft.launch.stages import StageName
 from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep
@@ -37,10 +37,11 @@ def compare_if_due(sweep: Sweep) -> None:
 
 
 def is_current(sweep: Sweep, verdict: Verdict | None) -> bool:
-    """Whether the verdict is about the trials that have finished by now."""
-    if verdict is None or not (sweep.directory / PAGE).is_file():
+    """Whether the verdict is about the trials that have finished by now, and the baseline that is asked for."""
+    options = read_options(sweep.directory)
+    if verdict is None or options is None or not (sweep.directory / PAGE).is_file():
         return False
-    return verdict.trials == compared_trials(sweep)
+    return (verdict.asked, verdict.trials) == (options.baseline, compared_trials(sweep))
 
 
 def compared_trials(sweep: Sweep) -> list[str]:

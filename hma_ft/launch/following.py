@@ -14,7 +14,7 @@ from hma_ft.launch.sweep import Submission, Sweep, load_sweep
 
 
 def following(sweep: Sweep, submission: Submission) -> tuple[Sweep, Submission | None]:
-    """The sweep as it is now, and the next submission, saved but not started; None at the end or after a mistake.
+    """The sweep as it is now, and the next submission, neither saved nor started; None at the end or after a mistake.
 
     The comparison has been made by then, if one is due. What goes wrong stands in the sweep's state. SlurmSilent is
     raised before anything is done.
@@ -23,8 +23,6 @@ def following(sweep: Sweep, submission: Submission) -> tuple[Sweep, Submission |
         with one_at_a_time(sweep):
             found = next_submission(sweep.directory, backend_of(submission), session=submission.session)
             sweep = load_sweep(sweep.directory) or sweep
-            if found is not None:
-                sweep.save_submission(found)
         if found is None:
             compare_if_due(sweep)
         return sweep, found

@@ -143,7 +143,8 @@ def main(arguments: list[str]) -> int:
         supervisor: Supervisor | None = None
         while submission is not None:
             directory = sweep.submission_directory(submission.number)
-            locks.enter_context(RunLock(directory))  # before a watcher could see that the one before is over
+            locks.enter_context(RunLock(directory))  # before a watcher sees a submission that nobody is at
+            sweep.save_submission(submission)
             if supervisor is None:
                 supervisor = Supervisor(sweep, submission)
             else:

@@ -20,6 +20,7 @@ class Verdict:
     metric: str
     baseline: str
     warnings: list[str] = field(default_factory=list)
+    asked: str = ""  # sweep.baseline, of which `baseline` is the group
     trials: list[str] = field(default_factory=list)  # keys of the trials that were compared, sorted
 
 
