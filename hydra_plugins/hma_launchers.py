@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hma_ft.errors import UserError
 from hma_ft.files.writable import folder_refusal
-from hma_ft.launch.options import LocalOptions, SlurmOptions
+from hma_ft.launch.options import LocalOptions, SlurmOptions, has_stages
 
 if TYPE_CHECKING:
-    from hma_ft.config.schema import Config
+    from hma_ft.config.schema import Config, SweepConfig
     from hma_ft.launch.backend import Backend
 
 
@@ -47,21 +47,46 @@ class _SweepLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """One JobReturn a job, its value val top-1. Exit code 2 for mistakes, 1 for trials that did not finish."""
-        from hma_ft.launch.submit import run_sweep
-
         setup_globals()
         if not job_overrides:
             raise UserError("the sweep has no trials: one of its overrides gives no value")
-        jobs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         try:
-            trials = [(overrides, self._typed(job)) for overrides, job in zip(job_overrides, jobs, strict=True)]
-            rows = run_sweep(trials, self.backend(), self.options)
+            return self._launch(job_overrides, initial_job_idx)
         except UserError as error:
             for line in str(error).splitlines():
                 print(f"error: {line}", file=sys.stderr)
             raise SystemExit(2) from None
+
+    def _launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from hma_ft.launch.pairs import with_pairs
+        from hma_ft.launch.submit import run_sweep
+
+        settings = self._typed(self._compose(job_overrides[0], initial_job_idx)).sweep
+        job_overrides = with_pairs(job_overrides, settings.pairs)
+        if has_stages(settings):
+            return self._launch_staged(job_overrides, settings, initial_job_idx)
+        jobs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
+        trials = [(overrides, self._typed(job)) for overrides, job in zip(job_overrides, jobs, strict=True)]
+        rows = run_sweep(trials, self.backend(), self.options)
         values = [row.val_top1 for row in rows] if rows is not None else [None] * len(jobs)
         return [_returned(job, value) for job, value in zip(jobs, values, strict=True)]
+
+    def _launch_staged(
+        self, job_overrides: Sequence[Sequence[str]], settings: "SweepConfig", initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """One JobReturn a thing that is compared, without a value: there is one a seed."""
+        from hma_ft.launch.pairs import without_seeds
+        from hma_ft.launch.staged import run_staged_sweep
+        from hma_ft.launch.staged_planning import Composed
+
+        found = without_seeds(job_overrides)
+        jobs = [self._compose(overrides, initial_job_idx + i) for i, (overrides, _) in enumerate(found)]
+        composed = [
+            Composed(overrides, _task_part(job), seeds) for (overrides, seeds), job in zip(found, jobs, strict=True)
+        ]
+        methods = self.hydra_context.config_loader.get_group_options("method")
+        run_staged_sweep(composed, settings, self.backend(), methods)
+        return [_returned(job, None) for job in jobs]
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

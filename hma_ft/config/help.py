@@ -17,6 +17,7 @@ Fine-tune a Vision Transformer with heterogeneous memory augmentation (HMA) or w
   python run.py method=hma_head dataset=folder dataset.root=my_images  the same on your own images
   python run.py -m method=head,hma_head dataset=dtd seed=0,1,2         a sweep: -m runs every combination
   python run.py -m sweep=demo                                          a sweep from a file
+  python run.py -m sweep=verdict dataset=folder dataset.root=my_images is memory worth it on these images? (hours)
 
 Tasks
   train                                 train, choose on val, test once (the default)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from hma_ft.errors import UserError
+from hma_ft.launch.options import LocalOptions, SlurmOptions
 from hma_ft.launch.states import JobState, TrialState
 from hma_ft.launch.sweep import Submission, Sweep
 
@@ -14,6 +15,12 @@ class Backend(ABC):
     name: ClassVar[str]
     poll_seconds: ClassVar[float]  # between two looks at a sweep
     grace_seconds: ClassVar[float]  # a file written on another machine may take that long to be seen here
+
+    options: LocalOptions | SlurmOptions
+
+    @abstractmethod
+    def slots(self) -> int:
+        """Trials at a time, at the most."""
 
     @abstractmethod
     def demand(self) -> dict[str, str]:
@@ -30,6 +37,14 @@ class Backend(ABC):
     @abstractmethod
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
         """End what waits or runs; running trials write a checkpoint."""
+
+    def submit_following(self, sweep: Sweep, submission: Submission) -> str:
+        """Have the stage after a submission started once that has ended; returns a job id, if that takes a job."""
+        return ""
+
+    def goes_on(self, sweep: Sweep, submission: Submission) -> bool:
+        """Whether a process will start what comes after the submission, in a sweep with stages."""
+        return False
 
     def exit_reason(self, sweep: Sweep, submission: Submission, key: str) -> JobState:
         """Exit reason of a trial that recorded none."""

@@ -28,12 +28,16 @@ class LocalBackend(Backend):
     poll_seconds = 1.0
     grace_seconds = 0.0
 
+    options: LocalOptions
+
     def __init__(self, options: LocalOptions) -> None:
         self.options = options
 
+    def slots(self) -> int:
+        return job_slots(self.options.n_jobs, visible_gpus())
+
     def demand(self) -> dict[str, str]:
-        gpus = visible_gpus()
-        return {"jobs at a time": str(job_slots(self.options.n_jobs, gpus)), "GPUs": ", ".join(gpus) or "none"}
+        return {"jobs at a time": str(self.slots()), "GPUs": ", ".join(visible_gpus()) or "none"}
 
     def submit(self, sweep: Sweep, submission: Submission) -> dict[str, str]:
         sweep.save_submission(submission)
@@ -67,6 +71,9 @@ class LocalBackend(Backend):
             elif status is not None and not status.ended:
                 job_states[key] = JobState(TrialState.running)
         return job_states
+
+    def goes_on(self, sweep: Sweep, submission: Submission) -> bool:
+        return submission.host == socket.gethostname() and is_held(sweep.submission_directory(submission.number))
 
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
         directory = sweep.submission_directory(submission.number)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from hma_ft.config.schema import Config
 from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.staged_plan import has_further_stages
+from hma_ft.launch.stages import StageName
 from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep, write_record
 from hma_ft.launch.sweep_status import sweep_status
@@ -26,7 +28,7 @@ def open_parents(sweep: Sweep, configs: Sequence[Config]) -> dict[str, str]:
 
     Also brings a new database to its tables before several trials could. Without MLflow the sweep goes on: a warning.
     """
-    known = _read(sweep)
+    known = parents_of(sweep)
     parents: dict[str, str] = {}
     for config in configs:
         name = config.tracking.experiment
@@ -39,7 +41,7 @@ def open_parents(sweep: Sweep, configs: Sequence[Config]) -> dict[str, str]:
             run = known.get(name, {}).get("run", "")
             parents[name] = run if _taken_up(client, run) else _create(client, uri, name, sweep)
         except Exception as error:
-            log.warning("the sweep has no parent run in MLflow at %s: %s", uri, _first_line(error))
+            log.warning("the sweep has no parent run in MLflow at %s: %s", uri, first_line(error))
             continue
         known[name] = {"uri": uri, "run": parents[name], "ended": ""}
     if known:
@@ -47,13 +49,19 @@ def open_parents(sweep: Sweep, configs: Sequence[Config]) -> dict[str, str]:
     return parents
 
 
+def known_parents(sweep: Sweep) -> dict[str, str]:
+    """The run id of each experiment's parent, as far as the sweep has opened some."""
+    return {name: parent["run"] for name, parent in parents_of(sweep).items()}
+
+
 def close_if_done(sweep: Sweep) -> None:
-    """End the parents once every trial has finished or failed."""
-    known = _read(sweep)
-    if not known:
+    """End the parents once every trial has finished or failed, and no stage is to come."""
+    known = parents_of(sweep)
+    if not known or has_further_stages(sweep.directory):
         return
     try:
-        states = {row.state for row in sweep_status(sweep)}
+        # a method is chosen among what finished: failures there are none of the sweep
+        states = {row.state for row in sweep_status(sweep) if row.trial.stage in ("", StageName.seeds)}
     except SlurmSilent:
         return
     if states <= {TrialState.finished, TrialState.failed}:
@@ -66,11 +74,12 @@ def close_if_done(sweep: Sweep) -> None:
                 with_retries(client.set_terminated, parent["run"], status=state)
                 parent["ended"] = state
             except Exception as error:
-                log.warning("the sweep's parent run in MLflow stays open: %s", _first_line(error))
+                log.warning("the sweep's parent run in MLflow stays open: %s", first_line(error))
         write_record(sweep.directory / _FILE, known)
 
 
-def _read(sweep: Sweep) -> dict[str, dict[str, str]]:
+def parents_of(sweep: Sweep) -> dict[str, dict[str, str]]:
+    """Address, run id and end of each experiment's parent."""
     try:
         return dict(json.loads((sweep.directory / _FILE).read_text()))
     except (OSError, ValueError):
@@ -116,5 +125,6 @@ def _create(client: "MlflowClient", uri: str, experiment: str, sweep: Sweep) -> 
     return str(run.info.run_id)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says first."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,10 @@
 """What the launchers can be told: `hydra/launcher=local` or `slurm`, `hydra.launcher.NAME=VALUE`."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hma_ft.config.schema import SweepConfig
 
 
 @dataclass
@@ -28,3 +32,8 @@ class SlurmOptions:
     array_parallelism: int = 64  # trials at a time
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch: name without dashes, value
     setup: list[str] = field(default_factory=list)  # shell lines before the trial; one that fails ends it
+
+
+def has_stages(settings: "SweepConfig") -> bool:
+    """Whether a sweep chooses on val first, or compares at its end."""
+    return bool(settings.tune.seeds or settings.compare or settings.seeds)

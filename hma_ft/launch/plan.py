@@ -29,7 +29,7 @@ class Plan:
 
 def make_plan(jobs: Sequence[tuple[Sequence[str], Config]]) -> Plan:
     """`jobs`: the overrides and the configuration of each. Raises UserError that names every mistake of every trial."""
-    _require_valid([config for _, config in jobs])
+    require_valid([config for _, config in jobs])
     keys = [fingerprint(config)[:KEY_DIGITS] for _, config in jobs]
     labels = _labels([overrides for overrides, _ in jobs], keys)
     trials: dict[str, Trial] = {}
@@ -39,11 +39,12 @@ def make_plan(jobs: Sequence[tuple[Sequence[str], Config]]) -> Plan:
             trials[key] = Trial(key=key, label=labels[key], directory=str(run_directory(config).absolute()))
             configs[key] = config
     first = jobs[0][1]
-    name = first.sweep.name or _name([overrides for overrides, _ in jobs])
+    name = first.sweep.name or name_of([overrides for overrides, _ in jobs])
     return Plan(define_sweep(first.runs_dir, name, list(trials.values())), configs, keys)
 
 
-def _require_valid(configs: Sequence[Config]) -> None:
+def require_valid(configs: Sequence[Config]) -> None:
+    """Raise UserError with a line for every mistake of the trials' configurations."""
     others = {config.task.name for config in configs} - {Task.train.name}
     if others:
         raise UserError(
@@ -64,7 +65,7 @@ def _judged(config: Config) -> tuple[object, ...]:
     return config.model, config.method, config.augment.image_size, config.trainer.grad_accumulation
 
 
-def _settings(overrides: Sequence[str]) -> dict[str, str]:
+def settings_of(overrides: Sequence[str]) -> dict[str, str]:
     """Key to value, without what only concerns the launch."""
     pairs = (override.lstrip("+~").partition("=")[::2] for override in overrides)
     return {k: v for k, v in pairs if k.split(".")[0].split("/")[0] not in _NOT_OF_THE_RUN}
@@ -75,8 +76,8 @@ def _labels(jobs: Sequence[Sequence[str]], keys: Sequence[str]) -> dict[str, str
 
     Where several jobs are one trial, those that they have in common: the others are settings that it never reads.
     """
-    settings = [_settings(overrides) for overrides in jobs]
-    varied = _varied(settings)
+    settings = [settings_of(overrides) for overrides in jobs]
+    varied = varied_keys(settings)
     shown: dict[str, dict[str, str]] = {}
     for key, own in zip(keys, settings, strict=True):
         shown[key] = {k: v for k, v in shown.get(key, own).items() if own.get(k) == v}
@@ -85,13 +86,14 @@ def _labels(jobs: Sequence[Sequence[str]], keys: Sequence[str]) -> dict[str, str
     return {key: " ".join(f"{k}={v}" for k, v in label.items()) or "no overrides" for key, label in shown.items()}
 
 
-def _varied(settings: Sequence[dict[str, str]]) -> list[str]:
+def varied_keys(settings: Sequence[dict[str, str]]) -> list[str]:
+    """Keys that have not the same value everywhere."""
     keys = dict.fromkeys(key for s in settings for key in s)
     return [key for key in keys if len({s.get(key) for s in settings}) > 1]
 
 
-def _name(jobs: Sequence[Sequence[str]]) -> str:
+def name_of(jobs: Sequence[Sequence[str]]) -> str:
     """Name of a sweep that was given none: the settings that it varies."""
-    settings = [_settings(overrides) for overrides in jobs]
-    keys = _varied(settings) or list(settings[0])
+    settings = [settings_of(overrides) for overrides in jobs]
+    keys = varied_keys(settings) or list(settings[0])
     return re.sub(r"[^\w-]+", "_", "-".join(key.split(".")[-1] for key in keys))[:60] or "sweep"

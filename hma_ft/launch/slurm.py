@@ -3,20 +3,25 @@
 import dataclasses
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 from hma_ft.errors import UserError
 from hma_ft.launch import slurm_commands
 from hma_ft.launch.backend import Backend
+from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import REPOSITORY
 from hma_ft.launch.options import SlurmOptions
 from hma_ft.launch.states import JobState, TrialState
-from hma_ft.launch.supervisor import last_line
 from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+
+# what a job says of itself would contradict what is asked for the next
+_FORGET_JOB = 'conf=$SLURM_CONF; unset "${!SLURM_@}" "${!SBATCH_@}"; [ -z "$conf" ] || export SLURM_CONF=$conf'
+_FOLLOWING_TIME = "01:00:00"  # of the job that starts the next stage, or compares
 
 _CUT_OFF = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REQUEUED")
 
@@ -28,8 +33,13 @@ class SlurmBackend(Backend):
     poll_seconds = 5.0
     grace_seconds = 15.0
 
+    options: SlurmOptions
+
     def __init__(self, options: SlurmOptions) -> None:
         self.options = options
+
+    def slots(self) -> int:
+        return self.options.array_parallelism
 
     def demand(self) -> dict[str, str]:
         asked = self._sbatch_options() | self.options.sbatch
@@ -56,10 +66,33 @@ class SlurmBackend(Backend):
             paths = [str(sweep.trial_directory(key) / "config.yaml") for key in submission.trials]
             jobs = executor.map_array(SlurmTrial(), paths)
         except (FailedJobError, FailedSubmissionError) as error:
+            if slurm_commands.is_silence(str(error)):
+                raise slurm_commands.SlurmSilent(_last(str(error))) from error
             raise UserError(f"sbatch refused the sweep: {_last(str(error))}") from error
         except RuntimeError as error:  # no srun
             raise UserError(f"{_last(str(error))}: submit from a login node, or use hydra/launcher=local") from error
         return dict(zip(submission.trials, (str(job.job_id) for job in jobs), strict=True))
+
+    def submit_following(self, sweep: Sweep, submission: Submission) -> str:
+        folder = sweep.submission_directory(submission.number)
+        script = folder / "next_stage.sh"
+        command = [sys.executable, "-m", "hma_ft.launch.next_stage", str(sweep.directory), str(submission.number)]
+        lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in self._following_options(sweep, folder))]
+        script.write_text("\n".join([*lines, *_setup(self.options), _FORGET_JOB, shlex.join(command)]) + "\n")
+        (array,) = {job.split("_")[0] for job in submission.jobs.values()}
+        return slurm_commands.submit_after(array, str(script))
+
+    def _following_options(self, sweep: Sweep, folder: Path) -> list[str]:
+        """A small job, wherever the trials may run; without a GPU."""
+        asked = {name: getattr(self.options, name) for name in ("partition", "account", "qos", "constraint")}
+        asked |= {"time": _FOLLOWING_TIME, "nodes": 1, "ntasks": 1, "cpus-per-task": 1}
+        asked |= {"job-name": f"hma-{sweep.name}-next", "chdir": sweep.folder}
+        asked |= {"output": str(folder / "next_stage.log"), "open-mode": "append"}
+        given = {name: str(value) for name, value in asked.items() if value is not None}
+        return ["--requeue", *(f"--{name}={shlex.quote(value)}" for name, value in given.items())]
+
+    def goes_on(self, sweep: Sweep, submission: Submission) -> bool:
+        return bool(submission.following and slurm_commands.queued_jobs([submission.following]))
 
     def job_states(self, sweep: Sweep, submission: Submission) -> dict[str, JobState]:
         jobs = slurm_commands.queued_jobs(submission.jobs.values())
@@ -81,6 +114,8 @@ class SlurmBackend(Backend):
         return job_states
 
     def cancel(self, sweep: Sweep, submission: Submission) -> None:
+        if self.goes_on(sweep, submission):  # first: it would take the end of the trials for that of the stage
+            slurm_commands.cancel([submission.following])
         job_states = self.job_states(sweep, submission)
         objection = slurm_commands.cancel(submission.jobs[key] for key in job_states) if job_states else ""
         if objection:

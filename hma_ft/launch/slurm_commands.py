@@ -16,7 +16,7 @@ class SlurmJob:
     reason: str = ""
 
 
-class SlurmSilent(Exception):
+class SlurmSilent(UserError):
     """The controller did not answer."""
 
 
@@ -29,6 +29,33 @@ def _call(*command: str, timeout: float = 60) -> subprocess.CompletedProcess[str
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmSilent(f"{command[0]} did not answer within {timeout:.0f} s") from error
+
+
+_SILENCE = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "Zero Bytes were transmitted",
+)
+
+
+def is_silence(message: str) -> bool:
+    """Whether one of Slurm's commands failed because the controller did not answer."""
+    return any(sign in message for sign in _SILENCE)
+
+
+def submit_after(job: str, script: str) -> str:
+    """Submit a batch script that starts once a job, all tasks of its array, has ended however; returns its id.
+
+    Raises SlurmSilent, UserError.
+    """
+    done = _call("sbatch", "--parsable", f"--dependency=afterany:{job}", script)
+    if done.returncode:
+        message = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise (
+            SlurmSilent(message) if is_silence(done.stderr) else UserError(f"sbatch refused the next stage: {message}")
+        )
+    return done.stdout.strip().split(";")[0]
 
 
 def _main_ids(jobs: Iterable[str]) -> str:

@@ -1,29 +1,23 @@
 """One behaviour for both launchers: plan, show or freeze, prepare, start, watch, sum up."""
 
 import dataclasses
-import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from hma_ft.config import save_config
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
-from hma_ft.files.waiting_lock import waiting_lock
 from hma_ft.launch.backend import Backend
-from hma_ft.launch.code_changes import digest_of_changes
 from hma_ft.launch.mlflow_parents import close_if_done, open_parents
 from hma_ft.launch.options import LocalOptions, SlurmOptions
 from hma_ft.launch.plan import Plan, make_plan
 from hma_ft.launch.slurm_commands import SlurmSilent
 from hma_ft.launch.states import TrialState
-from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, write_record
+from hma_ft.launch.submission import new_submission
+from hma_ft.launch.submit_lock import one_at_a_time
+from hma_ft.launch.sweep import Submission, Sweep
 from hma_ft.launch.sweep_status import TrialRow, sweep_status
 from hma_ft.launch.tables import console, failures, plan_table, status_table
 from hma_ft.launch.watch import watch
-from hma_ft.rundir.environment import git_state
-
-SUBMIT_SECONDS = 600.0  # of another shell: freezing the trials and handing them over
 
 
 def run_sweep(
@@ -38,7 +32,7 @@ def run_sweep(
     settings = jobs[0][1].sweep
     sweep = plan.sweep
     if settings.dry_run:
-        console().print(plan_table(f"{sweep.directory.name} (dry run)", _sweep_status(sweep), backend.demand()))
+        console().print(plan_table(f"{sweep.directory.name} (dry run)", require_status(sweep), backend.demand()))
         _say_what_is_repeated(plan)
         return None
     backend.demand()  # impossible options are refused before anything is written
@@ -47,7 +41,7 @@ def run_sweep(
     if submission is None:
         print("nothing to launch: every trial is finished, or waits or runs already")
     if not settings.wait:
-        _say_detached(plan, submission)
+        say_detached(plan.sweep, submission, _runs_dir(plan))
         return None
     return _wait(plan, backend, fail_fast=settings.fail_fast)
 
@@ -61,7 +55,8 @@ def _say_what_is_repeated(plan: Plan) -> None:
         )
 
 
-def _sweep_status(sweep: Sweep) -> list[TrialRow]:
+def require_status(sweep: Sweep) -> list[TrialRow]:
+    """The trials of a sweep; UserError where Slurm does not answer."""
     try:
         return sweep_status(sweep)
     except SlurmSilent as error:
@@ -74,34 +69,20 @@ def _submit(
     """Freeze and start what is neither finished nor in somebody's hands; None if there is nothing."""
     sweep = plan.sweep
     # hours of download would keep a second shell with the same command, or its other trials, waiting for the lock
-    _prepare_data([plan.configs[key] for key in _to_launch(plan)])
-    with _one_at_a_time(sweep):
+    prepare_data([plan.configs[key] for key in _to_launch(plan)])
+    with one_at_a_time(sweep):
         todo = _to_launch(plan)
         sweep.save()
         if not todo:
             return None
-        number = 1 + max((s.number for s in sweep.submissions()), default=0)
-        git = git_state()
-        submission = Submission(
-            number=number,
-            launcher=backend.name,
-            host=socket.gethostname(),
-            options=dataclasses.asdict(options),
-            trials=todo,
-            code=git,
+        submission = new_submission(
+            sweep,
+            {key: plan.configs[key] for key in todo},
+            backend.name,
+            dataclasses.asdict(options),
+            parents=open_parents(sweep, [plan.configs[key] for key in todo]),
+            fail_fast=settings.fail_fast,
         )
-        parents = open_parents(sweep, [plan.configs[key] for key in todo])
-        for key in todo:
-            config = plan.configs[key]
-            spec = LaunchSpec(
-                submission=number,
-                fresh=config.fresh,
-                fail_fast=settings.fail_fast,
-                mlflow_parent=parents.get(config.tracking.experiment),
-                commit=git["commit"],
-                changes=digest_of_changes(git),
-            )
-            _freeze(sweep, key, config, spec)
         jobs = backend.submit(sweep, submission)
         submission = dataclasses.replace(submission, jobs=jobs)
         sweep.save_submission(submission)
@@ -112,35 +93,12 @@ def _to_launch(plan: Plan) -> list[str]:
     """Keys of the trials that nobody works on and that are not finished, or are to be done again."""
     return [
         row.trial.key
-        for row in _sweep_status(plan.sweep)
+        for row in require_status(plan.sweep)
         if not row.active and (row.state is not TrialState.finished or plan.configs[row.trial.key].fresh)
     ]
 
 
-@contextmanager
-def _one_at_a_time(sweep: Sweep) -> Iterator[None]:
-    """Two shells with one command submit one after the other. Raises UserError after SUBMIT_SECONDS."""
-    try:
-        with waiting_lock(sweep.directory / "submit.lock", seconds=SUBMIT_SECONDS, waiting_for="another submission"):
-            yield
-    except TimeoutError as error:
-        raise UserError(
-            f"another process has been submitting {sweep.directory.name} for {SUBMIT_SECONDS / 60:.0f} minutes: end "
-            "it, or wait for it, and give the same command again"
-        ) from error
-
-
-def _freeze(sweep: Sweep, key: str, config: Config, spec: LaunchSpec) -> None:
-    """What the trial will read, and all it will read of the configuration."""
-    folder = sweep.trial_directory(key)
-    folder.mkdir(parents=True, exist_ok=True)
-    # trials that download side by side would corrupt the data: it is there by now
-    dataset = dataclasses.replace(config.dataset, download=False)
-    save_config(dataclasses.replace(config, dataset=dataset), folder / "config.yaml")
-    write_record(folder / "order.json", dataclasses.asdict(spec))
-
-
-def _prepare_data(configs: Sequence[Config]) -> None:
+def prepare_data(configs: Sequence[Config]) -> None:
     """Each data set once, before a trial needs it."""
     from hma_ft.data.prepare import ensure_present
 
@@ -149,15 +107,18 @@ def _prepare_data(configs: Sequence[Config]) -> None:
         ensure_present(dataset)
 
 
-def _say_detached(plan: Plan, submission: Submission | None) -> None:
-    sweep = plan.sweep
+def say_detached(sweep: Sweep, submission: Submission | None, runs_dir: str) -> None:
+    """Say what was launched, if anything, and how to watch and to end it."""
     if submission is not None:
         jobs = ", ".join(submission.jobs.values()) or f"process {_supervisor(sweep, submission)}"
         print(f"{sweep.directory.name}: {len(submission.trials)} trials launched ({jobs})")
-    runs_dir = next(iter(plan.configs.values())).runs_dir
     which = f"sweep.name={sweep.directory.name}" + ("" if runs_dir == Config.runs_dir else f" runs_dir={runs_dir}")
     print(f"watch it: python run.py task=status {which}")
     print(f"end it:   python run.py task=cancel {which}")
+
+
+def _runs_dir(plan: Plan) -> str:
+    return next(iter(plan.configs.values())).runs_dir
 
 
 def _supervisor(sweep: Sweep, submission: Submission) -> str:
@@ -175,12 +136,10 @@ def _wait(plan: Plan, backend: Backend, *, fail_fast: bool) -> list[TrialRow]:
                     backend.cancel(sweep, submission)
 
     try:
-        rows = watch(
-            sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds, on_poll=stop_at_failure
-        )
+        rows = watch(sweep, backend=backend, on_poll=stop_at_failure)
     except KeyboardInterrupt:
         print(f"\n{sweep.directory.name} goes on without this shell.", file=sys.stderr)
-        _say_detached(plan, sweep.submissions()[-1])
+        say_detached(sweep, sweep.submissions()[-1], _runs_dir(plan))
         raise SystemExit(130) from None
     close_if_done(sweep)
     console().print(status_table(sweep.directory.name, rows))

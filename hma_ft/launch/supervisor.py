@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,7 +15,9 @@ from types import FrameType
 
 from hma_ft.files.atomic import write_atomic
 from hma_ft.files.lock import RunLock
+from hma_ft.launch.following import following
 from hma_ft.launch.forkserver import ForkServer
+from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, options_of, visible_gpus
 from hma_ft.launch.sweep import Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
@@ -34,17 +37,21 @@ class Supervisor:
     """Runs the trials of one submission, `slots` at a time, in their order."""
 
     def __init__(self, sweep: Sweep, submission: Submission) -> None:
-        self.sweep = sweep
-        self.submission = submission
+        self.take(sweep, submission)
         self.gpus = visible_gpus()
         self.slots = job_slots(options_of(submission).n_jobs, self.gpus)
-        self.waiting = list(submission.trials)
         self.running: list[_Running] = []
         self.cancelled = False
         os.environ.update(cpu_share(self.slots))
         self.fork_server = ForkServer()
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def take(self, sweep: Sweep, submission: Submission) -> None:
+        """Whose trials `run` runs next."""
+        self.sweep = sweep
+        self.submission = submission
+        self.waiting = list(submission.trials)
 
     def run(self) -> None:
         """Returns when every trial has ended."""
@@ -122,17 +129,6 @@ def _how_it_ended(code: int | None, folder: Path) -> str:
     return f"exit code {code}" + (f": {last}" if last else "")
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that says something."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
-
-
 def main(arguments: list[str]) -> int:
     """The command line."""
     if len(arguments) != 2 or not arguments[1].isdecimal():
@@ -143,11 +139,21 @@ def main(arguments: list[str]) -> int:
     if sweep is None or submission is None:
         print(f"no sweep with that submission: {' '.join(arguments)}", file=sys.stderr)
         return 2
-    directory = sweep.submission_directory(submission.number)
-    with RunLock(directory):
-        supervisor = Supervisor(sweep, submission)
-        write_atomic(directory / "started", str(os.getpid()))
-        supervisor.run()
+    with ExitStack() as locks:
+        supervisor: Supervisor | None = None
+        while submission is not None:
+            directory = sweep.submission_directory(submission.number)
+            locks.enter_context(RunLock(directory))  # before a watcher sees a submission that nobody is at
+            sweep.save_submission(submission)
+            if supervisor is None:
+                supervisor = Supervisor(sweep, submission)
+            else:
+                supervisor.take(sweep, submission)
+            write_atomic(directory / "started", str(os.getpid()))
+            supervisor.run()
+            if supervisor.cancelled or not submission.stage:
+                break
+            sweep, submission = following(sweep, submission)
     return 0
 
 

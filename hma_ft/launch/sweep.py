@@ -5,6 +5,7 @@ trials/<key>/config.yaml          the frozen configuration
 trials/<key>/order.json           how it was last submitted
 trials/<key>/status.json          what the trial said about itself
 submissions/<number>/             which trials went where; scripts and logs
+stages/                           of a sweep with stages: hma_ft/launch/staged_plan.py
 """
 
 import dataclasses
@@ -29,6 +30,9 @@ class Trial:
     key: str  # first 12 digits of the fingerprint
     label: str  # the overrides that tell it from the others
     directory: str  # of the run
+    stage: str = ""  # of a sweep with stages: the first that has it
+    candidate: str = ""  # label
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Submission:
     trials: list[str]  # keys
     jobs: dict[str, str] = field(default_factory=dict)  # key -> Slurm's job id
     code: dict[str, Any] = field(default_factory=dict)  # commit, dirty, diff, untracked files
+    stage: str = ""  # of a sweep with stages
+    session: int = 0  # first submission of the command that this one belongs to
+    following: str = ""  # Slurm's id of the job that starts the next stage
     created: str = field(default_factory=now)
 
 
@@ -92,6 +99,10 @@ class Sweep:
         """All submissions, oldest first."""
         numbers = sorted(int(p.name) for p in (self.directory / "submissions").glob("[0-9]*"))
         return [s for s in map(self.submission, numbers) if s is not None]
+
+    def was_started(self, submission: Submission, key: str) -> bool:
+        """Whether a trial of a submission was handed over: to a supervisor, or to Slurm, which gave it a job."""
+        return key in submission.jobs or (self.submission_directory(submission.number) / "started").exists()
 
     def save_submission(self, submission: Submission) -> None:
         """Write submission.json."""

@@ -36,14 +36,28 @@ class TrialRow:
 
 def sweep_status(sweep: Sweep) -> list[TrialRow]:
     """All trials of a sweep. Raises SlurmSilent while Slurm doesn't answer, UserError without Slurm's commands."""
+    jobs = active_jobs(sweep)
+    return [trial_row(sweep, trial, jobs.get(trial.key)) for trial in sweep.trials]
+
+
+def active_jobs(sweep: Sweep) -> dict[str, JobState]:
+    """The trials that wait or run, by key. Raises as `sweep_status`."""
     jobs: dict[str, JobState] = {}
     for submission in sweep.submissions():
         # the queue before the files: what leaves the queue in between has written its end by then
         jobs |= backend_of(submission).job_states(sweep, submission)
-    return [_trial_row(sweep, trial, jobs.get(trial.key)) for trial in sweep.trials]
+    return jobs
 
 
-def _trial_row(sweep: Sweep, trial: Trial, job: JobState | None) -> TrialRow:
+def goes_on(sweep: Sweep) -> bool:
+    """Whether a process will start a further stage of the sweep, or compares its methods now."""
+    submissions = sweep.submissions()
+    of_command = [s for s in submissions if s.stage and s.session == submissions[-1].session]
+    return any(backend_of(submission).goes_on(sweep, submission) for submission in of_command)
+
+
+def trial_row(sweep: Sweep, trial: Trial, job: JobState | None) -> TrialRow:
+    """One trial, whose job is among `active_jobs` or None."""
     directory = Path(trial.directory)
     if not directory.is_absolute():
         directory = Path(sweep.folder) / directory

@@ -26,6 +26,7 @@ class TrialStatus:
     code: str = ""  # says so if the code has changed since submission
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    started: str = field(default_factory=now)  # the present attempt
     updated: str = field(default_factory=now)
 
     @property

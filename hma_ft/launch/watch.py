@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 
 from rich.live import Live
 
+from hma_ft.launch.backend import Backend
 from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.stage_lines import StageLines
+from hma_ft.launch.staged_plan import has_stages
+from hma_ft.launch.staged_tables import sweep_table
 from hma_ft.launch.states import TrialState
-from hma_ft.launch.sweep import Sweep
-from hma_ft.launch.sweep_status import TrialRow, sweep_status
-from hma_ft.launch.tables import console, counts, status_table
+from hma_ft.launch.sweep import Sweep, load_sweep
+from hma_ft.launch.sweep_status import TrialRow, goes_on, sweep_status
+from hma_ft.launch.tables import console, counts
 
 
-def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> Iterator[list[TrialRow]]:
-    """The sweep again and again, until no trial waits or runs.
+def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> Iterator[tuple[Sweep, list[TrialRow]]]:
+    """The sweep again and again, until no trial waits or runs and no stage follows.
 
     A trial without a word of its end is counted as running for `grace_seconds`: another machine's files come late.
     """
@@ -23,13 +27,15 @@ def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> I
     rows: list[TrialRow] = []
     while True:
         try:
+            follows = goes_on(sweep)  # before the trials: what ends in between has written its end by then
+            sweep = load_sweep(sweep.directory) or sweep  # a stage adds trials
             rows = sweep_status(sweep)
         except SlurmSilent as error:
             print(f"warning: {error}; looking again", file=sys.stderr)
         else:
             rows = [_with_grace(row, missing, grace_seconds) for row in rows]
-            yield rows
-            if not any(row.active for row in rows):
+            yield sweep, rows
+            if not (follows or any(row.active for row in rows)):
                 return
         time.sleep(poll_seconds)
 
@@ -45,21 +51,26 @@ def _with_grace(row: TrialRow, missing: dict[str, float], grace_seconds: float) 
 
 
 def watch(
-    sweep: Sweep, *, poll_seconds: float, grace_seconds: float, on_poll: Callable[[list[TrialRow]], None]
+    sweep: Sweep, *, backend: Backend, on_poll: Callable[[list[TrialRow]], None] = lambda rows: None
 ) -> list[TrialRow]:
     """Show a live table on a terminal, else one line at each change; returns the end."""
     terminal = console()
     rows: list[TrialRow] = []
+    polled = poll_status(sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds)
     if not terminal.is_terminal:
         told: dict[str, TrialState] = {}
-        for rows in poll_status(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
+        progress = StageLines(backend.slots())
+        for sweep, rows in polled:
             on_poll(rows)
-            _tell_changes(rows, told)
+            if has_stages(sweep.directory):
+                progress.tell(sweep, rows)
+            else:
+                _tell_changes(rows, told)
         return rows
     with Live(console=terminal, transient=True, auto_refresh=False) as live:
-        for rows in poll_status(sweep, poll_seconds=poll_seconds, grace_seconds=grace_seconds):
+        for sweep, rows in polled:
             on_poll(rows)
-            live.update(status_table(sweep.directory.name, rows), refresh=True)
+            live.update(sweep_table(sweep, rows, backend.slots()), refresh=True)
     return rows
 
 

@@ -8,8 +8,11 @@ from hma_ft.errors import UserError
 from hma_ft.launch.backend import backend_of
 from hma_ft.launch.mlflow_parents import close_if_done
 from hma_ft.launch.slurm_commands import SlurmSilent
+from hma_ft.launch.staged_plan import has_stages
+from hma_ft.launch.staged_summary import show_summary
+from hma_ft.launch.staged_tables import sweep_table
 from hma_ft.launch.sweep import Sweep, find_sweeps
-from hma_ft.launch.sweep_status import TrialRow, sweep_status
+from hma_ft.launch.sweep_status import TrialRow, goes_on, sweep_status
 from hma_ft.launch.tables import console, counts, failures, status_table
 from hma_ft.launch.watch import poll_status
 
@@ -30,9 +33,14 @@ def status(config: Config) -> int:
         others = ", ".join(s.directory.name for s in sweeps[1:])
         print(f"the last of {len(sweeps)} sweeps of that name; the others: sweep.name={others}")
     rows = _sweep_status(sweep)
-    if terminal.is_terminal and any(row.active for row in rows):
-        rows = _live(terminal, sweep)
+    if terminal.is_terminal and (any(row.active for row in rows) or goes_on(sweep)):
+        sweep, rows = _live(terminal, sweep)
     close_if_done(sweep)
+    if has_stages(sweep.directory):
+        problems = show_summary(sweep, rows)
+        problems = [] if goes_on(sweep) else problems  # at work, there is nothing to complain of
+        print("\n".join(problems), end="\n" if problems else "")
+        return 1 if problems else 0
     terminal.print(status_table(sweep.directory.name, rows))
     ended = failures(rows) if not any(row.active for row in rows) else []
     print("\n".join(ended), end="\n" if ended else "")
@@ -46,13 +54,14 @@ def _sweep_status(sweep: Sweep) -> list[TrialRow]:
         raise UserError(f"Slurm does not answer: {error}") from error
 
 
-def _live(terminal: Console, sweep: Sweep) -> list[TrialRow]:
+def _live(terminal: Console, sweep: Sweep) -> tuple[Sweep, list[TrialRow]]:
     backend = backend_of(sweep.submissions()[-1])
-    rows = []
+    rows: list[TrialRow] = []
+    polled = poll_status(sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds)
     try:
         with Live(console=terminal, transient=True, auto_refresh=False) as live:
-            for rows in poll_status(sweep, poll_seconds=backend.poll_seconds, grace_seconds=backend.grace_seconds):
-                live.update(status_table(f"{sweep.directory.name} (Ctrl-C leaves it running)", rows), refresh=True)
+            for sweep, rows in polled:
+                live.update(sweep_table(sweep, rows, backend.slots(), " (Ctrl-C leaves it running)"), refresh=True)
     except KeyboardInterrupt:
         pass
-    return rows
+    return sweep, rows

@@ -29,7 +29,8 @@ from hma_ft.config.schema.method import (
     TrainContext,
 )
 from hma_ft.config.schema.model import ModelConfig
-from hma_ft.config.schema.tracking import SweepConfig, TrackingConfig
+from hma_ft.config.schema.sweep import SweepConfig, TuneConfig
+from hma_ft.config.schema.tracking import TrackingConfig
 from hma_ft.config.schema.training import (
     AugmentConfig,
     Device,
@@ -73,6 +74,7 @@ __all__ = [
     "TrackingConfig",
     "TrainContext",
     "TrainerConfig",
+    "TuneConfig",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Keys of conf/tracking and of a sweep."""
+"""Keys of conf/tracking."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,3 @@ class TrackingConfig:
     experiment: str = "hma-${dataset.name}"
     log_weights: bool = False  # the best weights as an MLflow model, which `mlflow models serve` serves
     system_metrics: bool = False
-
-
-@dataclass
-class SweepConfig:
-    """Options of a multirun; `sweep=NAME` chooses a file of sweeps/."""
-
-    name: str | None = None  # null: made from the overrides that are swept
-    dry_run: bool = False  # print the trials and launch nothing
-    wait: bool = True  # false: return with job ids
-    fail_fast: bool = False  # stop the sweep at its first failure

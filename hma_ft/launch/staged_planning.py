@@ -1,0 +1,132 @@
+"""From composed configurations to the plan of a sweep with stages: candidates, their grids and seeds, all checked."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from hma_ft.config import as_read
+from hma_ft.config.nearest import nearest
+from hma_ft.config.schema import Config, SweepConfig
+from hma_ft.errors import UserError
+from hma_ft.launch.grid import Grid, read_grid
+from hma_ft.launch.plan import name_of, require_valid, settings_of, varied_keys
+from hma_ft.launch.staged_plan import StagedPlan, checked_options, tuned_keys
+from hma_ft.launch.stages import Attempt, Candidate, StageName, first_attempt
+from hma_ft.launch.sweep import Sweep, safe_name
+from hma_ft.mlflow_sync.content import params
+
+_VIEWS = ("dataset", "model", "augment")  # beside the batch size, what the stored features of a seed depend on
+
+
+class Composed(NamedTuple):
+    """One thing to compare, as Hydra composed it."""
+
+    overrides: Sequence[str]  # without the seed
+    template: DictConfig  # interpolations as they are
+    seeds: Sequence[int]  # that the command gives; empty: those of the sweep
+
+
+def make_staged_plan(
+    composed: Sequence[Composed], settings: SweepConfig, methods: Collection[str]
+) -> tuple[StagedPlan, Sweep]:
+    """The plan, and the sweep with the trials of its first stage; nothing is written.
+
+    `methods` are all that there are. Raises UserError, with a line for every mistake.
+    """
+    for name, table in (("grids", settings.tune.grids), ("max_seeds", settings.max_seeds)):
+        _require_methods(f"sweep.{'tune.' if name == 'grids' else ''}{name}", table, methods)
+    labels = _labels([settings_of(job.overrides) for job in composed])
+    candidates = [_candidate(job, label, settings) for job, label in zip(composed, labels, strict=True)]
+    plan = StagedPlan(candidates, [job.template for job in composed], checked_options(settings, candidates, []))
+    require_valid([plan.config(attempt) for attempt in _one_of_each_point(plan)])
+    described = [plan.config(attempt) for attempt in first_attempts(plan)]
+    plan.candidates = [
+        dataclasses.replace(candidate, views=_views(config))
+        for candidate, config in zip(candidates, described, strict=True)
+    ]
+    plan.options = dataclasses.replace(plan.options, by=_telling_apart(described, tuned_keys(candidates)))
+    name = settings.name or name_of([job.overrides for job in composed])
+    return plan, _sweep(plan, name, described[0].runs_dir)
+
+
+def first_attempts(plan: StagedPlan) -> list[Attempt]:
+    """The trials of the first stage."""
+    return [first_attempt(candidate, plan.options.tune_seeds) for candidate in plan.candidates]
+
+
+def given_and_not_tuned(composed: Sequence[Composed], settings: SweepConfig) -> list[str]:
+    """Settings of grids that the command gives, which are not chosen then."""
+    given = {key for job in composed for key in settings_of(job.overrides)}
+    keys = [key for described in settings.tune.grids.values() if isinstance(described, Mapping) for key in described]
+    return [str(key) for key in dict.fromkeys(keys) if key in given] if settings.tune.seeds else []
+
+
+def _require_methods(name: str, table: Mapping[str, object], methods: Collection[str]) -> None:
+    unknown = [method for method in table if method not in methods]
+    if unknown:
+        raise UserError(f"{name}: unknown method {unknown[0]}{nearest(unknown[0], sorted(methods))}")
+
+
+def _labels(settings: Sequence[dict[str, str]]) -> list[str]:
+    """The overrides in which candidates differ; the method where there is one candidate."""
+    varied = varied_keys(settings)
+    labels = [" ".join(f"{key}={s[key]}" for key in varied if key in s) for s in settings]
+    if len(labels) == 1:
+        return [f"method={settings[0]['method']}" if "method" in settings[0] else "all"]
+    return labels
+
+
+def _candidate(job: Composed, label: str, settings: SweepConfig) -> Candidate:
+    method = str(job.template.method.name)
+    grid = read_grid(method, settings.tune.grids[method]) if method in settings.tune.grids else Grid()
+    given = settings_of(job.overrides)
+    grid = Grid(
+        {key: values for key, values in grid.values.items() if key not in given},
+        [pair for pair in grid.pairs if not set(pair) & set(given)],
+    )
+    seeds = list(dict.fromkeys(job.seeds or settings.seeds or [int(job.template.seed)]))
+    return Candidate(label, method, seeds[: settings.max_seeds.get(method)], grid)
+
+
+def _one_of_each_point(plan: StagedPlan) -> list[Attempt]:
+    """Each point of each grid, and each candidate without one, once."""
+    found = first_attempts(plan)
+    if plan.options.tune_seeds:
+        seed = plan.options.tune_seeds[0]
+        found += [Attempt(c, point, seed) for c in plan.candidates if c.is_tuned for point in c.grid.points]
+    return found
+
+
+def _views(config: Config) -> str:
+    """Digest of what the stored features of training images depend on, beside the seed."""
+    read = as_read(config)
+    parts = [repr(getattr(read, name)) for name in _VIEWS]
+    parts += [repr((read.trainer.batch_size, read.trainer.grad_accumulation, read.trainer.max_steps))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _telling_apart(configs: Sequence[Config], tuned: Collection[str]) -> list[str]:
+    """Settings in which candidates of one method on one data set differ, which alone would be taken for one."""
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for config in configs:
+        place = config.method.name, config.dataset.name
+        groups.setdefault(place, []).append(params(dataclasses.asdict(config)))
+    keys = [key for group in groups.values() for key in varied_keys(group)]
+    return [key for key in dict.fromkeys(keys) if key != "seed" and key not in tuned]
+
+
+def _sweep(plan: StagedPlan, name: str, runs_dir: str) -> Sweep:
+    """Its identity is what is compared and how it is chosen; how far grids may grow and the budget may change."""
+    trials = [plan.trial(attempt, StageName.first) for attempt in first_attempts(plan)]
+    choice = [[trial.key, c.seeds, c.grid.points] for trial, c in zip(trials, plan.candidates, strict=True)]
+    text = json.dumps([sorted(map(json.dumps, choice)), plan.options.tune_seeds])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    safe = safe_name(name)
+    directory = Path(runs_dir).absolute() / "sweeps" / f"{safe}-{digest}"
+    return Sweep(directory=directory, name=safe, trials=trials, folder=os.getcwd())

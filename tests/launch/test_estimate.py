@@ -1,0 +1,34 @@
+"""The rest of a sweep in seconds, and what a budget has no room for."""
+
+import pytest
+
+from hma_ft.launch.estimate import Pace, Spent, fit_budget, seconds_to_do
+from hma_ft.launch.stages import Candidate
+
+HEAD = Candidate("method=head", "head", [0, 1], views="a")
+HMA = Candidate("method=hma_head", "hma_head", [0, 1], views="a")
+FULL = Candidate("method=full", "full", [0, 1], views="a")
+PACE = Pace({"method=head": 2.0, "method=hma_head": 5.0, "method=full": 100.0}, {"a": 30.0}, frozenset({("a", 0)}))
+
+
+def test_features_of_a_seed_are_paid_once() -> None:
+    attempts = [(HEAD, 0), (HEAD, 1), (HMA, 0), (HMA, 1), (HMA, 2)]
+    assert seconds_to_do(attempts, PACE) == pytest.approx(2 * 2 + 3 * 5 + 2 * 30)
+    assert seconds_to_do([(Candidate("method=x", "x", [0]), 0)], PACE) is None
+
+
+def test_what_a_trial_found_in_the_store_is_no_cost_of_the_next() -> None:
+    paid = Spent(wall=75.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
+    read = Spent(wall=5.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
+    features_only = Spent(wall=35.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
+    trains_all = Spent(wall=200.0, features=0.0, training=150.0, evaluation=40.0, takes_steps=True)
+    assert [s.own for s in (paid, read, features_only, trains_all)] == [5.0, 5.0, 5.0, 200.0]
+
+
+def test_the_dearest_go_first_and_the_baseline_stays() -> None:
+    attempts = [(c, seed) for c in (HEAD, HMA, FULL) for seed in (0, 1)]
+    left_out, kept = fit_budget(attempts, PACE, seconds=60.0, baseline="head")
+    assert left_out == [FULL] and [c for c, _ in kept] == [HEAD, HEAD, HMA, HMA]
+    left_out, kept = fit_budget(attempts, PACE, seconds=1.0, baseline="head")
+    assert left_out == [FULL, HMA] and [c for c, _ in kept] == [HEAD, HEAD]
+    assert fit_budget(attempts, PACE, seconds=1e4, baseline="head") == ([], attempts)
