@@ -35,7 +35,7 @@ def typed(cfg: DictConfig | dict[str, Any]) -> Config:
 @cache
 def _schema() -> DictConfig:
     """The schema as OmegaConf sees it; merging copies it. Made once: it is most of the cost of a configuration."""
-    return OmegaConf.structured(Config)  # type: ignore[no-any-return]
+    return OmegaConf.structured(Config)
 
 
 def _missing(values: object, prefix: str = "") -> Iterator[str]:
