@@ -22,7 +22,6 @@ from hma_ft.config.diagnose import diagnose, first_line
 from hma_ft.config.frozen import typed
 from hma_ft.config.given import given_keys
 from hma_ft.config.groups import Groups
-from hma_ft.config.help import help_text
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
 from hma_ft.config.syntax import is_suspect
@@ -86,6 +85,8 @@ def problems_of(config: Config, *, valid: bool = True) -> list[str]:
 def entry() -> int:
     """Run Hydra; turn what the user can mend into plain lines and exit code 2."""
     if {"--help", "-h"} & set(sys.argv[1:]):
+        from hma_ft.config.help import help_text
+
         print(help_text(Groups(HERE / "conf")), end="")
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach this function instead of being printed by Hydra

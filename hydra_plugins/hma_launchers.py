@@ -82,7 +82,8 @@ class _SweepLauncher(Launcher):
         found = without_seeds(job_overrides)
         jobs = [self._compose(overrides, initial_job_idx + i) for i, (overrides, _) in enumerate(found)]
         composed = [
-            Composed(overrides, OmegaConf.create(_task_part(job)), seeds) for (overrides, seeds), job in zip(found, jobs, strict=True)
+            Composed(overrides, OmegaConf.create(_task_part(job)), seeds)
+            for (overrides, seeds), job in zip(found, jobs, strict=True)
         ]
         methods = self.hydra_context.config_loader.get_group_options("method")
         run_staged_sweep(composed, settings, self.backend(), methods)

@@ -1,9 +1,9 @@
-"""How long `run.py --cfg job` takes beside a bare Hydra app.
+"""How long the start takes: `run.py --cfg job` beside a bare Hydra app, and a run's imports beside torch's and timm's.
 
 python -m analysis.benchmarks.startup [--quick]
 
 The bare app composes the same files of conf/ and does nothing else; a second one has a single key. Times are those of
-the processor (user and system), so that a busy disk does not count.
+the processor (user and system), so that a busy disk does not count; modules are compiled already.
 """
 
 import os
@@ -32,29 +32,50 @@ main()
 OURS_ALONE = re.compile(r"^  - (schema|override hydra/launcher: local)\n", re.MULTILINE)
 
 
+IMPORTS = {"run": "import hma_ft.experiment", "libraries": "import torch, timm"}
+
+
 def measure(options: Options) -> list[Measurement]:
-    """Both comparisons."""
+    """Both comparisons, and the imports."""
     with tempfile.TemporaryDirectory() as folder:
         programs = {
             "run.py": REPOSITORY / "run.py",
             "same": _bare_app(Path(folder) / "same", REPOSITORY / "conf"),
             "empty": _bare_app(Path(folder) / "empty", None),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in programs}
-        for _ in range(options.size(9, 2) + 1):
-            for name, program in programs.items():
-                seconds[name].append(_processor_seconds(program))
-    times = {name: Times(tuple(values[1:])) for name, values in seconds.items()}  # the first one warms the disk up
-    factor, text = ratio(times["run.py"], times["same"])
+        commands = {name: [str(program), "--cfg", "job"] for name, program in programs.items()}
+        commands |= {name: ["-c", code] for name, code in IMPORTS.items()}
+        times = _in_turn(commands, options.size(9, 2))
     what = f"run.py --cfg job: {times['run.py']}"
+    composed, imported = (ratio(times[ours], times[bare]) for ours, bare in (("run.py", "same"), ("run", "libraries")))
     return [
         Measurement(
-            what, f"a bare Hydra app with the same conf/: {times['same']}", text, "at most 1.2 x", factor <= 1.2
+            what,
+            f"a bare Hydra app with the same conf/: {times['same']}",
+            composed[1],
+            "at most 1.2 x",
+            composed[0] <= 1.2,
         ),
         Measurement(
             what, f"a bare Hydra app with one key: {times['empty']}", ratio(times["run.py"], times["empty"])[1]
         ),
+        Measurement(
+            f"what a run imports: {times['run']}",
+            f"{IMPORTS['libraries']}: {times['libraries']}",
+            imported[1],
+            "at most 1.12 x",
+            imported[0] <= 1.12,
+        ),
     ]
+
+
+def _in_turn(commands: dict[str, list[str]], rounds: int) -> dict[str, Times]:
+    """Processor seconds of each command of Python's, after a round that warms the disk up and compiles modules."""
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, arguments in commands.items():
+            seconds[name].append(_processor_seconds(arguments))
+    return {name: Times(tuple(values[1:])) for name, values in seconds.items()}
 
 
 def _bare_app(folder: Path, conf: Path | None) -> Path:
@@ -71,15 +92,10 @@ def _bare_app(folder: Path, conf: Path | None) -> Path:
     return folder / "app.py"
 
 
-def _processor_seconds(program: Path) -> float:
+def _processor_seconds(arguments: list[str]) -> float:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, str(program), "--cfg", "job"],
-        cwd=program.parent,
-        env=os.environ,
-        check=True,
-        capture_output=True,
-    )
+    subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,7 +1,6 @@
 """Whether a place can be written, asked before anything is read or computed. Nothing is left behind."""
 
 import os
-import tempfile
 from pathlib import Path
 
 PROBE = bytes(4096)  # a full disk still takes an empty file
@@ -9,6 +8,8 @@ PROBE = bytes(4096)  # a full disk still takes an empty file
 
 def folder_refusal(folder: Path) -> str | None:
     """Return why no file can be written into `folder`, which need not exist yet; None if one can."""
+    import tempfile  # which costs every start, --cfg job included
+
     place = folder.absolute()
     try:
         while not place.exists():

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
@@ -98,6 +97,8 @@ def best_scale(scores: Tensor, labels: Tensor) -> float:
     It changes no prediction; scores that were fitted to no probability need it for theirs. The labels are smoothed by
     1 / (N + 2), after Platt (1999), so that the factor is finite where all are right.
     """
+    from scipy.optimize import minimize_scalar  # half a second that most runs have no use for
+
     spread = scores.std().item() if scores.numel() > 1 else 0.0
     if not spread > 0 or not math.isfinite(spread):
         return 1.0

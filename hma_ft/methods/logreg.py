@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -107,6 +106,8 @@ def logistic_regressions(
 
     The features' mean is taken out for the solver's sake: the bias is not penalised, so the solution is the same.
     """
+    from scipy.optimize import minimize  # half a second that most runs have no use for
+
     problem = _Problem(train.features, (present.cumsum(0) - 1)[train.labels], int(present.sum()))
     start = np.zeros(problem.size)
     for strength in sorted(strengths):
