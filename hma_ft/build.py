@@ -47,7 +47,7 @@ def assemble(config: Config, accelerator: Accelerator) -> RunComponents:
     with accelerator.main_process_first():
         ensure_present(config.dataset)
     index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
-    splits = load_splits(config.dataset, index=index)
+    splits = load_splits(config.dataset, index=index, select=config.trainer.select)
     method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
     prepare_for_device(method, config.trainer)  # before the stores are opened, which are named by what is in force
     view_store, split_store = feature_stores(config, accelerator, method, splits, autocast=accelerator.autocast())

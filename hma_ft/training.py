@@ -48,6 +48,8 @@ def train_and_test(
 ) -> None:
     """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
     components = assemble(config, accelerator)
+    if components.splits.trains_on_val and (components.method.fits or components.method.calibrates):
+        raise UserError(f"trainer.select=last trains on val, and method={config.method.name} chooses there: set best")
     progress = None
     _record_data(record, components.splits, config.dataset)
     if record is not None:
@@ -150,7 +152,7 @@ def _train(
     train(
         train_step,
         steps,
-        lambda: _evaluate_val(components),
+        None if components.splits.trains_on_val else lambda: _evaluate_val(components),
         train_logger,
         state,
         stop,

@@ -66,6 +66,8 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.options.fold": None,
     "augment.resize": "crop",
     "model.normalise": True,
+    "trainer.select": "best",
+    "trainer.patience": None,
     "method.hma.real.start": "empty",
     "method.hma.tie_query_key_init": False,
     "method.peft.name": "none",

@@ -21,6 +21,8 @@ TRAINING = (
     "trainer.batch_size",
     "trainer.grad_accumulation",
     "trainer.eval_every",
+    "trainer.select",
+    "trainer.patience",
     "trainer.grad_checkpointing",
     "trainer.clip_grad_norm",
     "trainer.ema_decay",

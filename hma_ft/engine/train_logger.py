@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from hma_ft.config.schema import TrainerConfig
 from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.engine import checkpoint
 from hma_ft.engine.held_images import HELD_IMAGES, held_images
@@ -66,6 +67,16 @@ class TrainLogger:
         self.record.update_status(step=state.step)
         self.progress.note(
             f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})"
+        )
+
+    def say_stopped(self, state: TrainState, config: TrainerConfig, learning_rate_factor: float) -> None:
+        """Say that patience has ended, and where the schedule was, which knows nothing of it."""
+        if self.record is None or self.progress is None:
+            return
+        self.record.update_status(max_steps=state.step)  # of which nothing is left to do
+        self.progress.note(
+            f"stopped at step {state.step} of {config.max_steps}: val has not improved in {config.patience} "
+            f"evaluations since step {state.best_step}; the learning rate was at {learning_rate_factor:.0%} of its peak"
         )
 
     def keep_best(self, method: Method, step: int, frozen_digest: str) -> str:

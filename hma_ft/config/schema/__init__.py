@@ -37,6 +37,7 @@ from hma_ft.config.schema.training import (
     Precision,
     Resize,
     SchedulerConfig,
+    Selection,
     TrainerConfig,
 )
 
@@ -64,6 +65,7 @@ __all__ = [
     "RecipeConfig",
     "Resize",
     "SchedulerConfig",
+    "Selection",
     "SlotInit",
     "SweepConfig",
     "SyntheticMemoryConfig",

@@ -28,6 +28,13 @@ class Resize(Enum):
     pad = "pad"
 
 
+class Selection(Enum):
+    """Which weights are tested: those that are best on val, or the last ones, trained on train and val together."""
+
+    best = "best"
+    last = "last"
+
+
 @dataclass
 class OptimizerConfig:
     """timm's optimizer factory."""
@@ -77,6 +84,8 @@ class TrainerConfig:
     batch_size: int = 128  # images a step, over all processes
     grad_accumulation: int = 1  # micro-batches a step; 1 where images of a batch attend to each other
     eval_every: int = 30  # steps
+    select: Selection = Selection.best  # of methods that train by steps; what is fitted chooses on val
+    patience: int | None = None  # stop after so many evaluations that val has not improved for; the schedule stays
     eval_batch_size: int = 128
     eval_cache_gb: float = 2.0  # val as the model sees it, kept for the next pass where the backbone trains
     log_every: int = 10  # steps
