@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, Resize, TrainerConfig
+from hma_ft.config.schema import Config, Resize, Sampling, TrainerConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
@@ -150,6 +150,7 @@ def feature_stores(
         **resize,
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
+        **({} if trainer.sampling is Sampling.uniform else {"sampling": trainer.sampling.value}),
     }
     whole = {
         "data": [described[f"{name}_content"] for name in splits.by_name],

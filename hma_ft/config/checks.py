@@ -208,6 +208,7 @@ def _trainer(config: Config) -> Iterator[str]:
     yield from _at_most(MOST_WORKERS, trainer__num_workers=trainer.num_workers)
     if trainer.clip_grad_norm is not None:
         yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)
+    yield from _not_negative(trainer__logit_adjustment=trainer.logit_adjustment)
     yield from _selection(config)
     if trainer.ema_decay is not None and not 0 < trainer.ema_decay < 1:
         yield f"trainer.ema_decay={trainer.ema_decay:g} must lie between 0 and 1, both excluded"

@@ -81,3 +81,12 @@ def test_patience_that_does_not_end_changes_nothing(tmp_path: Path) -> None:
     overrides = ("method=head", "trainer.max_steps=6", "optimizer.lr=0.1")
     (_, without), (_, patient) = (trained(tmp_path, *overrides, f"trainer.patience={p}") for p in ("null", "50"))
     assert without["test/nll"] == patient["test/nll"] and without["val/nll"] == patient["val/nll"]
+
+
+def test_unequal_classes_change_training_and_nothing_else(tmp_path: Path) -> None:
+    overrides = ("method=head", "trainer.max_steps=2", "optimizer.lr=0.1", "augment.mixup_alpha=0.5")
+    changes = ("trainer.sampling=balanced", "trainer.class_weights=balanced", "trainer.logit_adjustment=1")
+    config = (*overrides, "dataset.train_per_class=null", "dataset.label_noise=0.3")  # which makes classes unequal
+    results = [trained(tmp_path, *config, *change)[1] for change in ((), *((change,) for change in changes), changes)]
+    assert len({result["test/nll"] for result in results}) == 5
+    assert len({result["data/train_content"] for result in results}) == 1

@@ -32,10 +32,12 @@ from hma_ft.config.schema.model import ModelConfig
 from hma_ft.config.schema.tracking import SweepConfig, TrackingConfig
 from hma_ft.config.schema.training import (
     AugmentConfig,
+    ClassWeights,
     Device,
     OptimizerConfig,
     Precision,
     Resize,
+    Sampling,
     SchedulerConfig,
     Selection,
     TrainerConfig,
@@ -44,6 +46,7 @@ from hma_ft.config.schema.training import (
 __all__ = [
     "AugmentConfig",
     "BackboneTuning",
+    "ClassWeights",
     "Config",
     "Corruption",
     "DatasetConfig",
@@ -64,6 +67,7 @@ __all__ = [
     "RealMemoryConfig",
     "RecipeConfig",
     "Resize",
+    "Sampling",
     "SchedulerConfig",
     "Selection",
     "SlotInit",
