@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import Config, Resize, TrainerConfig
+from hma_ft.config.schema import Config, Resize, Sampling, TrainerConfig
 from hma_ft.data.content_index import ContentIndex
 from hma_ft.data.prepare import ensure_present
 from hma_ft.data.splits import Splits, load_splits
@@ -47,7 +47,7 @@ def assemble(config: Config, accelerator: Accelerator) -> RunComponents:
     with accelerator.main_process_first():
         ensure_present(config.dataset)
     index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
-    splits = load_splits(config.dataset, index=index)
+    splits = load_splits(config.dataset, index=index, select=config.trainer.select)
     method = build_method(config, backbone, len(splits.class_names)).to(accelerator.device)
     prepare_for_device(method, config.trainer)  # before the stores are opened, which are named by what is in force
     view_store, split_store = feature_stores(config, accelerator, method, splits, autocast=accelerator.autocast())
@@ -150,6 +150,7 @@ def feature_stores(
         **resize,
         "seed": config.seed,
         "batch": [trainer.batch_size, trainer.grad_accumulation],
+        **({} if trainer.sampling is Sampling.uniform else {"sampling": trainer.sampling.value}),
     }
     whole = {
         "data": [described[f"{name}_content"] for name in splits.by_name],

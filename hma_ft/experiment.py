@@ -1,5 +1,6 @@
 """One run: locked, recorded, continued or reported. What happens inside is in `training`."""
 
+import math
 import shutil
 import sys
 from contextlib import nullcontext, suppress
@@ -36,7 +37,7 @@ from hma_ft.training import train_and_test
 class Summary(NamedTuple):
     """What a run came to."""
 
-    val_top1: float
+    val_top1: float  # NaN where val was trained on
     directory: Path
     state: str
 
@@ -69,7 +70,7 @@ def run(config: Config) -> Summary:
     result = read_result(directory)
     if main:
         result_table(result, directory, config.tracking)
-    return Summary(float(result["val/top1"]), directory, State.finished)
+    return Summary(float(result.get("val/top1", math.nan)), directory, State.finished)
 
 
 def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, stop: StopRequest) -> None:
@@ -109,7 +110,8 @@ def _say_if_images_changed(config: Config, directory: Path) -> None:
     if not config.dataset.on_disk or not index.knows_files:
         return
     try:
-        splits = load_splits(replace(config.dataset, cache=ImageCaching.none), index=index)
+        dataset = replace(config.dataset, cache=ImageCaching.none)
+        splits = load_splits(dataset, index=index, select=config.trainer.select)
     except (UserError, OSError):  # a record is reported wherever it is, with or without its data set
         return
     changed = changed_splits(read_data(directory), splits.description)

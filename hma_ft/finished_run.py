@@ -133,7 +133,7 @@ class FinishedRun:
         dataset, runs = self.config.dataset, self.config.runs_dir
         index = ContentIndex.beside_runs(runs) if Path(runs).is_dir() else None
         try:
-            return load_splits(dataset, index=index)
+            return load_splits(dataset, index=index, select=self.config.trainer.select)
         except UserError as error:
             raise UserError(
                 f"run={self.directory} needs its data set {dataset.name} for this ({error}); if it lies elsewhere now, "

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list
 
 from hma_ft.build import RunComponents, assemble, load_best
-from hma_ft.config.schema import Config, DatasetConfig, HeadInit
+from hma_ft.config.schema import Config, DatasetConfig, HeadInit, Sampling
 from hma_ft.data.description import changed_splits
 from hma_ft.data.equal_images import in_one_line
 from hma_ft.data.loading import train_loader
@@ -33,6 +33,7 @@ from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.train_step import TrainStep
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
+from hma_ft.methods.class_balance import ClassBalance
 from hma_ft.methods.head_init import start_head
 from hma_ft.mlflow_sync.logger import MlflowLogger
 from hma_ft.reporting.console import Progress
@@ -49,6 +50,8 @@ def train_and_test(
 ) -> None:
     """Run to the result. Processes without a record (rank > 0) take part and write nothing."""
     components = assemble(config, accelerator)
+    if components.splits.trains_on_val and (components.method.fits or components.method.calibrates):
+        raise UserError(f"trainer.select=last trains on val, and method={config.method.name} chooses there: set best")
     progress = None
     _record_data(record, components.splits, config.dataset)
     if record is not None:
@@ -121,6 +124,9 @@ def _train(
     stop: StopRequest,
 ) -> TrainState:
     """Train by steps, from the newest checkpoint if there is one."""
+    splits = components.splits
+    labels = splits.train.labels if splits.seen_in_training is None else splits.train.labels[splits.seen_in_training]
+    components.method.balance = ClassBalance.create(labels, len(splits.class_names), config.trainer, accelerator.device)
     train_step = TrainStep(
         components.method,
         create_optimizer(components.method, config.optimizer),
@@ -155,7 +161,7 @@ def _train(
     train(
         train_step,
         steps,
-        lambda: _evaluate_val(components),
+        None if components.splits.trains_on_val else lambda: _evaluate_val(components),
         train_logger,
         checkpoints,
         state,
@@ -248,6 +254,7 @@ def _image_steps(
         components.splits.train,
         transform,
         seen_in_training=components.splits.seen_in_training,
+        balanced=trainer.sampling is Sampling.balanced,
         batch_size=trainer.batch_size,
         seed=config.seed,
         start_step=start_step,

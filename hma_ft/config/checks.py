@@ -6,7 +6,7 @@ from pathlib import Path
 from hma_ft.config.check_dataset import option_problems, root_problems
 from hma_ft.config.check_places import place_problems
 from hma_ft.config.check_values import value_problems
-from hma_ft.config.schema import BackboneTuning, Config, Task, TokenType
+from hma_ft.config.schema import BackboneTuning, Config, HeadInit, Selection, Task, TokenType
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULERS = ("cosine", "constant")
@@ -208,8 +208,23 @@ def _trainer(config: Config) -> Iterator[str]:
     yield from _at_most(MOST_WORKERS, trainer__num_workers=trainer.num_workers)
     if trainer.clip_grad_norm is not None:
         yield from _positive(trainer__clip_grad_norm=trainer.clip_grad_norm)
+    yield from _not_negative(trainer__logit_adjustment=trainer.logit_adjustment)
+    yield from _selection(config)
     if trainer.ema_decay is not None and not 0 < trainer.ema_decay < 1:
         yield f"trainer.ema_decay={trainer.ema_decay:g} must lie between 0 and 1, both excluded"
+
+
+def _selection(config: Config) -> Iterator[str]:
+    trainer, head_init = config.trainer, config.method.head_init
+    if trainer.patience is not None:
+        yield from _positive(trainer__patience=trainer.patience)
+    if trainer.select is not Selection.last:
+        return
+    trained_on = "has no meaning with trainer.select=last, which trains on val"
+    if trainer.patience is not None:
+        yield f"trainer.patience={trainer.patience} {trained_on}: set one of them"
+    if head_init is not HeadInit.none:
+        yield f"method.head_init={head_init.value} {trained_on}: it chooses its strength there; set none"
 
 
 def _trained_run(config: Config) -> Iterator[str]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hma_ft.data.balanced_sampler import BalancedSampler
 from hma_ft.data.batch import Batch
 from hma_ft.data.batch_sampler import step_batch
 from hma_ft.data.datasets.base import ImageDataset
@@ -66,25 +67,33 @@ def train_loader(
     num_steps: int,
     num_workers: int,
     seen_in_training: Tensor | None = None,
+    balanced: bool = False,
     rank: int = 0,
     world_size: int = 1,
     micro_batches: int = 1,
 ) -> Iterator[Batch]:
     """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
 
-    Steps are made of the samples with the indices `seen_in_training` [N]; None: all. `batch_size` is that of a step
-    over all processes. Micro-batches are contiguous rows of it, and a process reads its contiguous share of each: the
-    processes together see the micro-batches of one process. Raises ValueError unless processes and micro-batches
-    divide it.
+    Steps are made of the samples with the indices `seen_in_training` [N], None: all; with `balanced` of equally many of
+    each class. `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a
+    process reads its contiguous share of each: the processes together see the micro-batches of one process. Raises
+    ValueError unless processes and micro-batches divide it.
     """
     if batch_size % (world_size * micro_batches):
         raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
     size = batch_size // world_size // micro_batches
     indices: Sequence[int] = range(len(samples)) if seen_in_training is None else seen_in_training.tolist()
 
+    sampler = BalancedSampler(samples.labels[torch.as_tensor(indices)], seed) if balanced else None
+
     def chunks() -> Iterator[list[View]]:
         for step in range(start_step, start_step + num_steps):
-            views = [(epoch, indices[place]) for epoch, place in step_batch(len(indices), batch_size, seed, step)]
+            places = (
+                step_batch(len(indices), batch_size, seed, step)
+                if sampler is None
+                else sampler.step_batch(batch_size, step)
+            )
+            views = [(epoch, indices[place]) for epoch, place in places]
             for micro in range(micro_batches):
                 first = (micro * world_size + rank) * size
                 yield views[first : first + size]

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from hma_ft.config.schema import DatasetConfig
+from hma_ft.config.schema import DatasetConfig, Selection
 from hma_ft.data.content_index import ContentIndex
-from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Scan, Subset
+from hma_ft.data.datasets.base import DatasetBuilder, FileDataset, ImageDataset, Joined, Scan, Subset
 from hma_ft.data.datasets.encoded import EncodedDataset
 from hma_ft.data.description import describe
 from hma_ft.data.draw_rules import NO_RULES, DrawRules
@@ -33,6 +34,7 @@ class Splits:
     class_names: list[str]
     seen_in_training: Tensor | None = None  # indices of the training images that steps are made of; None: all
     notes: list[str] = field(default_factory=list)  # what the user should know about how they came about, a line each
+    trains_on_val: bool = False  # train holds the images of val too, of which figures on val then say nothing
 
     @property
     def by_name(self) -> dict[str, ImageDataset]:
@@ -42,7 +44,7 @@ class Splits:
     @cached_property
     def equal_images(self) -> list[EqualImages]:
         """Images that two of the splits share."""
-        return equal_across_splits(self.by_name)
+        return equal_across_splits({n: s for n, s in self.by_name.items() if n != "val" or not self.trains_on_val})
 
     @cached_property
     def description(self) -> dict[str, int | str]:
@@ -58,11 +60,13 @@ def create_dataset_builder(config: DatasetConfig) -> DatasetBuilder:
     return source_class(Path(config.root), config.options)
 
 
-def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> Splits:
+def load_splits(
+    config: DatasetConfig, *, index: ContentIndex | None = None, select: Selection = Selection.best
+) -> Splits:
     """Find the data set's images; a split that it lacks is a pure function of (data, split_seed, its fraction).
 
-    `index` remembers digests of image files from one run to the next. Raises UserError with a line for each reason why
-    nothing can be trained on the data.
+    `index` remembers digests of image files from one run to the next. `select=last` puts val into train, behind it.
+    Raises UserError with a line for each reason why nothing can be trained on the data.
     """
     scan = scan_source(config)
     if index is not None:
@@ -73,7 +77,17 @@ def load_splits(config: DatasetConfig, *, index: ContentIndex | None = None) -> 
     if problems:
         raise UserError("\n".join(problems))
     splits.notes = scan.notes + scan.left_out.in_words() + splits.notes
-    return made_harder(splits, config)
+    splits = made_harder(splits, config)
+    return splits if select is Selection.best else with_val_in_train(splits)
+
+
+def with_val_in_train(splits: Splits) -> Splits:
+    """The splits with train and val for training; val keeps its images."""
+    train, seen = Joined(splits.train, splits.val), splits.seen_in_training
+    if seen is not None:
+        seen = torch.cat([seen, len(splits.train) + torch.arange(len(splits.val))])
+    notes = [*splits.notes, f"val is trained on ({len(splits.val)} images), and chooses nothing"]
+    return replace(splits, train=train, seen_in_training=seen, trains_on_val=True, notes=notes)
 
 
 def made_harder(splits: Splits, config: DatasetConfig) -> Splits:

@@ -67,12 +67,12 @@ def evaluate_all(
 ) -> Iterator[tuple[str, str, Predictions, Metrics]]:
     """Split, suffix of its figures ("" for the headline mode, else "_MODE"), predictions and what they are worth.
 
-    Of a method that has learned from val, test alone.
+    Of one that has learned from val, test alone.
     """
     headline, *others = method.inference_modes()
     with evaluator.weights_held():
         for mode in (headline, *others):
-            for split in ("test",) if method.learns_from_val else ("val", "test"):
+            for split in ("test",) if method.learns_from_val or splits.trains_on_val else ("val", "test"):
                 predictions = evaluator.predict(split, mode)
                 metrics = evaluate_predictions(predictions.probabilities, predictions.labels, splits.class_names)
                 yield split, "" if mode == headline else f"_{mode}", predictions, metrics

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from hma_ft.config.schema import SchedulerConfig, TrainerConfig
+from hma_ft.config.schema import SchedulerConfig, Selection, TrainerConfig
 from hma_ft.engine.checkpoint_manager import CheckpointManager
 from hma_ft.engine.costs import CostClock, Spent
 from hma_ft.engine.inputs import MicroBatch
@@ -25,7 +25,7 @@ from hma_ft.errors import Interrupted, UserError
 def train(
     train_step: TrainStep,
     steps: Iterable[Sequence[MicroBatch]],
-    evaluate_val: Callable[[], Metrics],
+    evaluate_val: Callable[[], Metrics] | None,
     train_logger: TrainLogger,
     checkpoints: CheckpointManager,
     state: TrainState,
@@ -35,14 +35,21 @@ def train(
     config: TrainerConfig,
     schedule: SchedulerConfig,
 ) -> None:
-    """Train from `state.step` to `config.max_steps`; `state` always says where the run stands.
+    """Train from `state.step` to `config.max_steps`, or to where patience ends; `state` says where the run stands.
 
-    `evaluate_val` evaluates the val split with the weights that the method holds; `clock` counts into the costs of
-    `state`. Raises Interrupted after a signal, once a checkpoint is written, and UserError if a loss is not finite.
+    `evaluate_val` evaluates the val split with the weights that the method holds; None: the last weights are kept
+    without it. `clock` counts into the costs of `state`. Raises Interrupted after a signal, once a checkpoint is
+    written, and UserError if a loss is not finite.
     """
     with stop.deferred(), clock.on(Spent.training):
+        evaluate = partial(
+            _evaluate, train_step, evaluate_val, train_logger, checkpoints, state, stop, clock, config=config
+        )
         if _evaluation_due(state, config):  # of a run that was cut off in this evaluation
-            _evaluate(train_step, evaluate_val, train_logger, checkpoints, state, stop, clock, config.max_steps)
+            evaluate()
+        if _patience_ended(state, config):  # of a run that was cut off behind it
+            train_logger.say_stopped(state, config, learning_rate_factor(schedule, state.step - 1, config.max_steps))
+            return
         pending_finite_check: Callable[[], None] | None = None
         for micro_batches in steps:
             factor = learning_rate_factor(schedule, state.step, config.max_steps)
@@ -66,7 +73,10 @@ def train(
                 _checkpoint(train_step, train_logger, checkpoints, state, clock)
                 stop.leave_if_asked()
             if evaluates:
-                _evaluate(train_step, evaluate_val, train_logger, checkpoints, state, stop, clock, config.max_steps)
+                evaluate()
+                if _patience_ended(state, config) and state.step < config.max_steps:
+                    train_logger.say_stopped(state, config, factor)
+                    break
             elif checkpoints.due(evaluated=False):
                 _checkpoint(train_step, train_logger, checkpoints, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
@@ -76,26 +86,42 @@ def train(
 
 def _evaluation_due(state: TrainState, config: TrainerConfig) -> bool:
     """Whether val is to be evaluated after this step and was not yet."""
-    scheduled = state.step % config.eval_every == 0 or state.step == config.max_steps
+    on_the_way = config.select is Selection.best and state.step % config.eval_every == 0
+    scheduled = on_the_way or state.step == config.max_steps
     return state.step > 0 and scheduled and state.evaluated_step != state.step
+
+
+def _patience_ended(state: TrainState, config: TrainerConfig) -> bool:
+    """Whether the last evaluations, as many as `config.patience`, were no better than one before them."""
+    if config.patience is None or state.evaluated_step != state.step or state.step == 0:
+        return False
+    evaluations = -(-(state.step - state.best_step) // config.eval_every)  # that of the last step may come early
+    return evaluations >= config.patience
 
 
 def _evaluate(
     train_step: TrainStep,
-    evaluate_val: Callable[[], Metrics],
+    evaluate_val: Callable[[], Metrics] | None,
     train_logger: TrainLogger,
     checkpoints: CheckpointManager,
     state: TrainState,
     stop: StopRequest,
     clock: CostClock,
-    max_steps: int,
+    *,
+    config: TrainerConfig,
 ) -> None:
-    """Evaluate val, keep the weights if they are the best; write a checkpoint where one is due, and at the end.
+    """Evaluate val, keep the weights if they are the best, or without val; write a checkpoint where one is due.
 
     A signal cuts the evaluation short: it changes nothing, so the checkpoint is that of the step before it. Several
     processes finish it, as they can't all leave a collective operation at the same point.
     """
     clock.update()
+    if evaluate_val is None:
+        with train_step.evaluated_weights(), clock.on(Spent.nothing):
+            state.best_step = state.evaluated_step = state.step
+            state.best_file = checkpoints.keep_best(train_step.method, state.step, train_step.frozen_digest)
+        _checkpoint(train_step, train_logger, checkpoints, state, clock)
+        return
     before = dataclasses.replace(state.costs)
     interruptible = stop.at_once() if train_step.accelerator.num_processes == 1 else nullcontext()
     with train_step.evaluated_weights():
@@ -114,7 +140,8 @@ def _evaluate(
     else:  # it will be done again
         state.costs = before
         clock.go_on_from(before)
-    if metrics is None or state.step == max_steps or checkpoints.due(evaluated=True):
+    ends = state.step == config.max_steps or _patience_ended(state, config)
+    if metrics is None or ends or checkpoints.due(evaluated=True):
         _checkpoint(train_step, train_logger, checkpoints, state, clock)
     if metrics is None:
         stop.leave_if_asked()

@@ -2,6 +2,7 @@
 
 import time
 
+from hma_ft.config.schema import TrainerConfig
 from hma_ft.engine.costs import seconds_since_start
 from hma_ft.engine.metrics import Metrics
 from hma_ft.engine.train_state import TrainState
@@ -39,6 +40,16 @@ class TrainLogger:
         self.record.update_status(step=state.step)
         self.progress.note(
             f"step {state.step}: val top-1 {metrics.top1:.4f}, best {state.best_top1:.4f} (step {state.best_step})"
+        )
+
+    def say_stopped(self, state: TrainState, config: TrainerConfig, learning_rate_factor: float) -> None:
+        """Say that patience has ended, and where the schedule was, which knows nothing of it."""
+        if self.record is None or self.progress is None:
+            return
+        self.record.update_status(max_steps=state.step)  # of which nothing is left to do
+        self.progress.note(
+            f"stopped at step {state.step} of {config.max_steps}: val has not improved in {config.patience} "
+            f"evaluations since step {state.best_step}; the learning rate was at {learning_rate_factor:.0%} of its peak"
         )
 
     def go_on_from(self, step: int) -> None:

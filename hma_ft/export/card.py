@@ -151,11 +151,11 @@ def _figures(record: Record) -> str:
             f"{record.result[f'{prefix}/ece']:.4f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    chosen = f"chosen on val (top-1 {record.result['val/top1']:.2%}, " if "val/top1" in record.result else "the last ("
     lines += [
         "",
         "In brackets: 95 % intervals over test images (top-1: Wilson; mean of classes, NLL: bootstrap). They say "
-        "nothing about other seeds. The weights were chosen on val "
-        f"(top-1 {record.result['val/top1']:.2%}, step {record.result['best/step']}); test was read once.",
+        f"nothing about other seeds. The weights were {chosen}step {record.result['best/step']}); test was read once.",
     ]
     return "\n".join(lines)
 

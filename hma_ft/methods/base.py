@@ -14,6 +14,7 @@ from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
 from hma_ft.memory.ring_buffer import RealMemory
+from hma_ft.methods.class_balance import ClassBalance
 
 Memory = RealMemory | FeatureBank | ClassSums  # of training images, with their ids
 
@@ -65,6 +66,7 @@ class Method(nn.Module, ABC):
     fits = False  # learns in one pass over the features of a frozen backbone, by `fit`
     excludes_own_rows = True  # an image whose id is given does not read what a memory holds of itself
     takes_new_classes = False  # `add_classes` makes room for classes that the run did not know
+    balance: ClassBalance | None = None  # of the loss; set before the first step
 
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         """`soft_labels`: training targets are class probabilities (mixup, cutmix, smoothing) and not class ids."""
@@ -87,7 +89,9 @@ class Method(nn.Module, ABC):
         return self.backbone(images)
 
     def loss(self, output: Output, targets: Tensor) -> Tensor:
-        """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch."""
+        """Cross-entropy with class ids [B] or probabilities [B, C], mean over the batch; weighed by `balance`."""
+        if self.balance is not None:
+            return self.balance.loss(output.logits, targets)
         return functional.cross_entropy(output.logits, targets)
 
     def memory_init_indices(self, labels: Tensor, seen_in_training: Tensor | None = None) -> Tensor | None:

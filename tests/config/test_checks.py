@@ -19,6 +19,12 @@ from tests.config.test_compose import composed
         (["trainer.batch_size=-3"], "trainer.batch_size=-3 must be greater than 0"),
         (["trainer.num_workers=-1"], "trainer.num_workers=-1 must be 0 or greater"),
         (["trainer.ema_decay=1"], "trainer.ema_decay=1 must lie between 0 and 1"),
+        (["trainer.patience=0"], "trainer.patience=0 must be greater than 0"),
+        (["trainer.patience=3", "trainer.select=last"], "trainer.patience=3 has no meaning with trainer.select=last"),
+        (
+            ["method=head", "method.head_init=logreg", "trainer.select=last"],
+            "method.head_init=logreg has no meaning with trainer.select=last",
+        ),
         (["trainer.clip_grad_norm=0"], "trainer.clip_grad_norm=0 must be greater than 0"),
         (["dataset.val_fraction=1"], "dataset.val_fraction=1 must lie between 0 and 1"),
         (["dataset=folder", "dataset.root=/no/such"], "dataset.root=/no/such is not a directory"),

@@ -48,7 +48,8 @@ ANOTHER_MEANING = {
         *("seed=1", "model=vit_b16", "method=head", "method.hma.real.size=64", "method.hma.inference=batch"),
         *("dataset=cifar10", "dataset.split_seed=1", "optimizer.lr=0.1", "scheduler=constant", "augment.flip=0"),
         *("augment.image_size=256", "trainer.max_steps=7", "trainer.precision=bf16", "trainer.eval_every=9"),
-        *("augment.resize=squash", "model.normalise=false"),
+        *("trainer.sampling=balanced", "trainer.class_weights=balanced", "trainer.logit_adjustment=1"),
+        *("trainer.select=last", "trainer.patience=3", "augment.resize=squash", "model.normalise=false"),
         *("dataset.options.partition=2", "dataset.exif_orientation=true", "dataset.test_fraction=0.3"),
     ],
 )

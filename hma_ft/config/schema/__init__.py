@@ -33,17 +33,21 @@ from hma_ft.config.schema.sweep import SweepConfig, TuneConfig
 from hma_ft.config.schema.tracking import TrackingConfig
 from hma_ft.config.schema.training import (
     AugmentConfig,
+    ClassWeights,
     Device,
     OptimizerConfig,
     Precision,
     Resize,
+    Sampling,
     SchedulerConfig,
+    Selection,
     TrainerConfig,
 )
 
 __all__ = [
     "AugmentConfig",
     "BackboneTuning",
+    "ClassWeights",
     "Config",
     "Corruption",
     "DatasetConfig",
@@ -64,7 +68,9 @@ __all__ = [
     "RealMemoryConfig",
     "RecipeConfig",
     "Resize",
+    "Sampling",
     "SchedulerConfig",
+    "Selection",
     "SlotInit",
     "SweepConfig",
     "SyntheticMemoryConfig",

@@ -29,6 +29,27 @@ class Resize(Enum):
     pad = "pad"
 
 
+class Selection(Enum):
+    """Which weights are tested: those that are best on val, or the last ones, trained on train and val together."""
+
+    best = "best"
+    last = "last"
+
+
+class ClassWeights(Enum):
+    """Weight of a class in the loss; `balanced`: inverse to its number of training images, 1 in the mean."""
+
+    none = "none"
+    balanced = "balanced"
+
+
+class Sampling(Enum):
+    """How steps take training images; `balanced`: equally many of each class."""
+
+    uniform = "uniform"
+    balanced = "balanced"
+
+
 @dataclass
 class OptimizerConfig:
     """timm's optimizer factory."""
@@ -76,8 +97,13 @@ class TrainerConfig:
 
     max_steps: int = 1000
     batch_size: int = 128  # images a step, over all processes
+    sampling: Sampling = Sampling.uniform
+    class_weights: ClassWeights = ClassWeights.none
+    logit_adjustment: float = 0.0  # tau of Menon et al. (ICLR 2021): tau log(share of the class) is added in the loss
     grad_accumulation: int = 1  # micro-batches a step; 1 where images of a batch attend to each other
     eval_every: int = 30  # steps
+    select: Selection = Selection.best  # of methods that train by steps; what is fitted chooses on val
+    patience: int | None = None  # stop after so many evaluations that val has not improved for; the schedule stays
     eval_batch_size: int = 128
     eval_cache_gb: float = 2.0  # val as the model sees it, kept for the next pass where the backbone trains
     log_every: int = 10  # steps

@@ -179,6 +179,42 @@ class Subset(ImageDataset):
         self.samples.use_index(index)
 
 
+class Joined(ImageDataset):
+    """The samples of one split, and those of another behind them; both have the same classes."""
+
+    def __init__(self, first: ImageDataset, second: ImageDataset) -> None:
+        self.parts = (first, second)
+        self.labels = torch.cat([first.labels, second.labels])
+        self.class_names = first.class_names
+
+    def load(self, index: int) -> Tensor:
+        """The image."""
+        part, own = self._own(index)
+        return part.load(own)
+
+    def sample_id(self, index: int) -> str:
+        """As in the split it comes from."""
+        part, own = self._own(index)
+        return part.sample_id(own)
+
+    def content_digests(self) -> list[str]:
+        """As in the splits they come from."""
+        return [digest for part in self.parts for digest in part.content_digests()]
+
+    def raw_digests(self) -> list[str]:
+        """As in the splits they come from."""
+        return [digest for part in self.parts for digest in part.raw_digests()]
+
+    def use_index(self, index: ContentIndex) -> None:
+        """As the splits they come from."""
+        for part in self.parts:
+            part.use_index(index)
+
+    def _own(self, index: int) -> tuple[ImageDataset, int]:
+        first, second = self.parts
+        return (first, index) if index < len(first) else (second, index - len(first))
+
+
 @dataclass
 class Scan:
     """What a source found: its splits, what the user should know about them, and what keeps them from being used."""
