@@ -3,15 +3,15 @@
 import base64
 import json
 import re
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from analysis.compare.report import Report
 from analysis.compare.tables.table import Table, frame
+from hma_ft.reporting.templates import render
 
+_HERE = Path(__file__).parent
 FORMAT = 3  # raise it when keys of the JSON change their meaning
 Figures = list[tuple[str, str]]  # stems of PNG files, captions
 _LATEX = {
@@ -34,7 +34,8 @@ _LATEX = {
 def write_folder(report: Report, figures: Figures, folder: Path) -> None:
     """All but the page."""
     for name in ("comparison.md", "comparison.tex"):
-        (folder / name).write_text(_template(name).render(report=report, figures=figures), encoding="utf-8")
+        text = render(_HERE / f"{name}.j2", _FILTERS, report=report, figures=figures)
+        (folder / name).write_text(text, encoding="utf-8")
     content = as_json(report, [stem for stem, _ in figures])
     (folder / "comparison.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     for table in report.tables:
@@ -45,23 +46,7 @@ def write_page(report: Report, figures: Figures, folder: Path, path: Path) -> No
     """One page with all tables and with the figures in `folder`, that needs no other file."""
     images = [(base64.b64encode((folder / f"{stem}.png").read_bytes()).decode(), text) for stem, text in figures]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_template("page.html").render(report=report, images=images), encoding="utf-8")
-
-
-@cache
-def _template(name: str) -> jinja2.Template:
-    marks = ("<%", "%>", "<<", ">>", "<#", "#>") if name.endswith(".tex") else ("{%", "%}", "{{", "}}", "{#", "#}")
-    environment = jinja2.Environment(
-        *marks,
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=name.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"tex": _tex, "tex_number": _tex_number, "markdown_table": markdown_table}
-    return environment.get_template(f"{name}.j2")
+    path.write_text(render(_HERE / "page.html.j2", report=report, images=images), encoding="utf-8")
 
 
 def markdown_table(table: Table) -> str:
@@ -81,6 +66,9 @@ def _tex_number(text: str) -> str:
     return re.sub(r"(?<![\w.])-(?=\d)", r"$-$", _tex(text))
 
 
+_FILTERS: dict[str, Callable[..., str]] = {"tex": _tex, "tex_number": _tex_number, "markdown_table": markdown_table}
+
+
 def csv_text(table: Table) -> str:
     """Raw rows; lists and mappings as JSON in their cell, nan and None empty."""
     rows = [{name: _csv_cell(value) for name, value in row.items()} for row in table.records]
@@ -94,19 +82,15 @@ def _csv_cell(value: Any) -> Any:
 def as_json(report: Report, figures: list[str]) -> dict[str, Any]:
     """Everything that the tables show, raw; shares between 0 and 1, times in seconds, memory in bytes."""
     comparison = report.comparison
+    same = ("source", "by", "tuned", "baseline", "level", "datasets")
     return {
         "format": FORMAT,
         "command": report.command,
-        "source": comparison.source,
         "metric": comparison.metric.key,
         "higher_is_better": comparison.metric.higher_is_better,
         "inference": comparison.mode,
-        "by": comparison.by,
-        "tuned": comparison.tuned,
-        "baseline": comparison.baseline,
-        "level": comparison.level,
-        "datasets": comparison.datasets,
         "groups": comparison.labels,
+        **{name: getattr(comparison, name) for name in same},
         "notes": report.notes,
         "tables": {
             table.name: {
