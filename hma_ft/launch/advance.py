@@ -99,7 +99,7 @@ def _submission(
 ) -> tuple[Submission | None, str]:
     """A submission of what has not ended; else why there is none."""
     waiting = [attempt for attempt in attempts if not outcomes.of(attempt).ended]
-    todo = [attempt for attempt in waiting if not outcomes.is_active(attempt)]
+    todo = [attempt for attempt in waiting if not outcomes.is_queued(attempt)]
     cut_off = [attempt for attempt in todo if outcomes.is_mine(attempt)]
     if cut_off:
         return None, f"{counted(len(cut_off), 'trial')} cut off in stage {stage}: the same command takes up the sweep"

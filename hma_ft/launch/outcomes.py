@@ -36,9 +36,9 @@ class Outcomes:
             return Outcome(error=row.note or "failed")
         return Outcome()
 
-    def is_active(self, attempt: Attempt) -> bool:
-        """Whether somebody works on the trial or will."""
-        return self._row(self._trial(attempt)).active
+    def is_queued(self, attempt: Attempt) -> bool:
+        """Whether the trial waits or runs in this sweep. One that another process runs is waited for by a new trial."""
+        return self._trial(attempt).key in self._jobs
 
     def is_mine(self, attempt: Attempt) -> bool:
         """Whether the present command has launched the trial."""

@@ -17,6 +17,8 @@ from hma_ft.launch.sweep import Sweep, load_sweep
 from hma_ft.launch.sweep_status import TrialRow, goes_on, sweep_status
 from hma_ft.launch.tables import console, counts
 
+_IDLE_SHARE = 20  # seconds of sleep for each of work
+
 
 def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> Iterator[tuple[Sweep, list[TrialRow]]]:
     """The sweep again and again, until no trial waits or runs and no stage follows.
@@ -26,6 +28,7 @@ def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> I
     missing: dict[str, float] = {}
     rows: list[TrialRow] = []
     while True:
+        began = time.process_time()
         try:
             follows = goes_on(sweep)  # before the trials: what ends in between has written its end by then
             sweep = load_sweep(sweep.directory) or sweep  # a stage adds trials
@@ -37,7 +40,8 @@ def poll_status(sweep: Sweep, *, poll_seconds: float, grace_seconds: float) -> I
             yield sweep, rows
             if not (follows or any(row.active for row in rows)):
                 return
-        time.sleep(poll_seconds)
+        # to look at a hundred trials takes a tenth of a second of the processor that they run on
+        time.sleep(max(poll_seconds, _IDLE_SHARE * (time.process_time() - began)))
 
 
 def _with_grace(row: TrialRow, missing: dict[str, float], grace_seconds: float) -> TrialRow:

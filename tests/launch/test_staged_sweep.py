@@ -36,6 +36,12 @@ def state_of(path: Path) -> dict[str, Any]:
         return {"stage": ""}
 
 
+def supervisor_of(path: Path) -> int:
+    """Process id of the latest supervisor; 0 before there is one."""
+    started = sorted(path.glob("runs/sweeps/staged-*/submissions/*/started"))
+    return int(started[-1].read_text()) if started else 0
+
+
 def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path
 ) -> None:
@@ -44,11 +50,11 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     until(lambda: state_of(tmp_path)["stage"] == "choose", seconds=600)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
-    supervisor = int(max(folder_of(tmp_path).glob("submissions/*/started")).read_text())
+    supervisor = supervisor_of(tmp_path)
     os.kill(supervisor, signal.SIGKILL)
 
     shell = in_a_shell_of_its_own(repository, tmp_path, [*STAGED, *settings])
-    until(lambda: state_of(tmp_path)["session"] > 1)
+    until(lambda: supervisor_of(tmp_path) not in (0, supervisor), seconds=600)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
     until(lambda: state_of(tmp_path)["stage"] == "done", seconds=900)
