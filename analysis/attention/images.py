@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from analysis.attention.gallery import Entry
 from analysis.attention.heatmaps import COLOURS, cut, new_figure
-from analysis.attention.statistics import Figure, Reading
+from analysis.attention.statistics import Estimate, Reading
 from hma_ft.data.datasets.base import ImageDataset
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def agreement_png(path: Path, readings: Sequence[Reading]) -> None:
     figure.savefig(path)
 
 
-def _bars(axes: "Axes", place: int, figures: Sequence[Figure], label: str) -> None:
+def _bars(axes: "Axes", place: int, figures: Sequence[Estimate], label: str) -> None:
     positions = [kind + 0.4 * place - 0.2 for kind in range(len(figures))]
     means, half_widths = [figure.mean for figure in figures], [figure.half_width for figure in figures]
     axes.bar(positions, means, yerr=half_widths, width=0.38, color=COLOURS[place], label=label, ecolor="#777777")

@@ -14,7 +14,7 @@ from analysis.attention.heatmaps import between_png, cut, memory_png
 from analysis.attention.images import agreement_png, gallery_png, rollout_png, shares_png
 from analysis.attention.page import Section, write_page
 from analysis.attention.rollout import rollout
-from analysis.attention.statistics import Figure, Reading, column_classes, measure
+from analysis.attention.statistics import Estimate, Reading, column_classes, measure
 from analysis.trained import Trained
 from hma_ft.errors import UserError
 from hma_ft.hma.attention_map import REAL, SUPPORT, SYNTHETIC
@@ -48,16 +48,16 @@ def numbers(readings: list[Reading]) -> list[dict[str, Any]]:
         row = {name: value for name, value in vars(reading).items() if not name.endswith("by_class")}
         row["share"] = reading.share
         row["agreement"] = {
-            name: {kind: _without_nan(figure) for kind, figure in kinds.items()}
+            name: {kind: _without_nan(estimate) for kind, estimate in kinds.items()}
             for name, kinds in reading.agreement.items()
         }
         rows.append(row)
     return rows
 
 
-def _without_nan(figure: Figure) -> dict[str, float | None]:
+def _without_nan(estimate: Estimate) -> dict[str, float | None]:
     """JSON has no NaN, which is the interval of a single image."""
-    return {name: value if math.isfinite(value) else None for name, value in figure._asdict().items()}
+    return {name: value if math.isfinite(value) else None for name, value in estimate._asdict().items()}
 
 
 def _write_numbers(

@@ -15,7 +15,7 @@ from hma_ft.hma.attention_map import BATCH, NULL, REAL, SELF, SUPPORT, SYNTHETIC
 TOP = (1, 5, 10)
 
 
-class Figure(NamedTuple):
+class Estimate(NamedTuple):
     """A mean over images, the half width of its 95 % interval (normal), and what reading at random would give."""
 
     mean: float
@@ -33,7 +33,7 @@ class Reading:
     shares: list[float]  # of the attention, a head each
     rows: float  # that a reader may read, mean
     effective_rows: float | None  # exp(entropy) of the attention within the source, mean over heads and images
-    agreement: dict[str, dict[str, Figure]]  # true or predicted -> top1, top5, top10, mass -> figure
+    agreement: dict[str, dict[str, Estimate]]  # true or predicted -> top1, top5, top10, mass -> estimate
     by_class: Tensor | None  # [C, C]: of the images of a class (row), attention to rows of a class; a row sums to 1
     rows_by_class: Tensor | None  # [C, C]: the same, had all rows been read evenly
 
@@ -104,7 +104,7 @@ def _maps(trained: Trained, split: str, mode: str) -> Iterator[tuple[Tensor, Ten
 def _per_image(
     head: HMAHead, attention: AttentionMap, source: str, share: Tensor, labels: Tensor, predicted: Tensor
 ) -> dict[str, Tensor]:
-    """Figures of each image [B] or [B, ...], on the CPU."""
+    """Values of each image [B] or [B, ...], on the CPU."""
     seen = {"share": share.T}
     if source not in (SELF, NULL):
         may = readable(head, source, len(labels))
@@ -155,7 +155,7 @@ def _summary(mode: str, block: str, source: str, columns: dict[str, Tensor]) -> 
         return Reading(mode, block, source, shares, rows, None, {}, None, None)
     figures = {
         name: {
-            kind: _figure(columns[f"{name} {kind}"], columns[f"{name} chance"])
+            kind: _estimate(columns[f"{name} {kind}"], columns[f"{name} chance"])
             for kind in (*(f"top{k}" for k in TOP), "mass")
         }
         for name in ("true", "predicted")
@@ -165,11 +165,11 @@ def _summary(mode: str, block: str, source: str, columns: dict[str, Tensor]) -> 
     return Reading(mode, block, source, shares, rows, effective, figures, by_class, evenly)
 
 
-def _figure(values: Tensor, chance: Tensor) -> Figure:
+def _estimate(values: Tensor, chance: Tensor) -> Estimate:
     kept = values.isfinite()
     values = values[kept].double()
     half_width = 1.96 * values.std().item() / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return Figure(values.mean().item(), half_width, chance[kept].double().mean().item())
+    return Estimate(values.mean().item(), half_width, chance[kept].double().mean().item())
 
 
 def _mean_by_class(rows: Tensor, labels: Tensor) -> Tensor:

@@ -153,8 +153,8 @@ def test_refuses_what_should_be_equal(
     write_run("full", seed=0, right=20, **({"data": {"test_content": "content"}} | change))
     line = refusal(tmp_path, capsys)
     assert sign.split(":")[0] in line and sign.split(": ")[-1] in line and "--force" in line
-    statements = compare(tmp_path, "--force")["notes"]
-    assert any(text.startswith("NOT COMPARABLE (--force)") and sign.split(":")[0] in text for text in statements)
+    notes = compare(tmp_path, "--force")["notes"]
+    assert any(text.startswith("NOT COMPARABLE (--force)") and sign.split(":")[0] in text for text in notes)
     if "settings" in change:  # what is compared on purpose may differ
         (key,) = change["settings"]
         assert compare(tmp_path, "--by", f"method,{key}")["groups"]
