@@ -19,7 +19,7 @@ def sentences_of(compared: dict[str, Any], rows: Sequence[Row]) -> list[str]:
 
 def _sentence(where: str, text: str) -> str:
     """With a capital, unless it begins with the name of a method."""
-    begins_plainly = not where and text.startswith(("nothing ", "the "))
+    begins_plainly = not where and text.startswith(("no ", "nothing ", "the "))
     return f"{where}{text[0].upper() if begins_plainly else text[0]}{text[1:]}."
 
 
@@ -27,6 +27,8 @@ def _better(compared: dict[str, Any], rows: Sequence[Row]) -> str:
     """`lora is better than head by 2.1 points (0.9 to 3.3), hma_lora by 1.5 (0.3 to 2.7)`."""
     better = _ordered(compared, [row for row in rows if row["significant"] and _gain(compared, row) > 0])
     baseline = compared["baseline"]
+    if not any(row["can_decide"] for row in rows):
+        return f"no method can be judged against {baseline} yet"
     if not better:
         return f"nothing is significantly better than {baseline}"
     unit = " points" if compared["metric"] != "nll" else ""

@@ -72,6 +72,11 @@ def test_nothing_is_better_and_too_few_seeds_say_so() -> None:
     ]
 
 
+def test_without_any_verdict_nothing_is_denied() -> None:
+    (first, _) = said(row("lora", 0.021, can_decide=False, seeds=3))
+    assert first == "No method can be judged against head yet."
+
+
 def test_of_errors_less_is_better() -> None:
     (first, _) = said(row("lora", -0.2, significant=True), row("hma", 0.1, significant=True), metric="nll")
     assert first == "lora is better than head by 0.200 (0.190 to 0.210)."
