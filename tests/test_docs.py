@@ -19,7 +19,7 @@ ALL = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *PAGES]
 # A setting, and its value where that is written in small letters: others stand for something.
 SETTING = re.compile(r"(?<![\w./-])([a-z_]+(?:[./][a-z_0-9]+)*)=([a-z0-9_./,]*)")
 TO_BE_WRITTEN = {"conf/hydra/launcher/our_cluster.yaml"}
-DEPENDENT = ("method.options.", "model.options.")  # on the choice of the group
+DEPENDENT = ("dataset.options.", "method.options.", "model.options.")  # on the choice of the group
 
 
 def name(path: Path) -> str:

@@ -22,7 +22,7 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["optimizer.lr=true"], ["optimizer.lr=true must be a number (now 0.01)"]),
         (["optimizer.lr=[1,2]"], ["optimizer.lr=[1,2] must be a number (now 0.01)"]),
         (["trainer.compile=maybe"], ["trainer.compile=maybe must be true or false (now false)"]),
-        (["trainer.precision=fp8"], ["trainer.precision=fp8 must be one of fp32, bf16, fp16 (now fp32)"]),
+        (["trainer.precision=fp8"], ["trainer.precision=fp8 must be one of fp32, tf32, bf16, fp16 (now fp32)"]),
         (["task=nope"], ["task=nope must be one of train, evaluate, predict, prepare, sync, status, cancel, export"]),
         (["method.hma.top_k=many"], ["method.hma.top_k=many must be a whole number or null (now null)"]),
         (["dataset.root=null"], ["dataset.root=null must be text (now data)"]),
