@@ -116,11 +116,13 @@ def min_attainable_p(n: int) -> float:
 
 
 def holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
-    """p values that hold for all tests together (Holm 1979), in the order given; nan is no test."""
-    from statsmodels.stats.multitest import multipletests  # statsmodels takes a second to import
+    """p values that hold for all tests together (Holm 1979), in the order given; nan is no test.
 
+    Statsmodels' function gives the same, and collects garbage at each call: a quarter of a comparison's time.
+    """
     adjusted = np.array(p_values, dtype=float)
-    tested = ~np.isnan(adjusted)
-    if tested.any():
-        adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
+    tested = np.flatnonzero(~np.isnan(adjusted))
+    order = tested[np.argsort(adjusted[tested], kind="stable")]
+    scaled = adjusted[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return adjusted
