@@ -33,11 +33,9 @@ ELSEWHERE = (
         ("--baseline", "head"),
     ),
     Section(
-        "What predicts classes added after training without a step?",
-        "The same with `head_knn`, the linear head, whose probabilities are averaged with the vote of the 20 nearest "
-        "training images, and with heads that are solved for in closed form (`ncm`, `ridge`, `lda`, `ranpac`): adding a "
-        "class to them takes no training either. val lacks the two classes, so that what is chosen on it knows nothing "
-        "of them.",
+        "Does a kNN vote pay for classes added after training?",
+        "The same with `head_knn`: the linear head, whose probabilities are averaged with the vote of the 20 nearest "
+        "training images, those of the two classes among them; nothing of it was tuned.",
         "study_neighbours",
         ("--baseline", "head"),
     ),
