@@ -34,7 +34,7 @@ def verdict_of(compared: dict[str, Any], tuned: Mapping[str, Collection[str]]) -
         rows=rows,
         metric=compared["metric"].replace("top1", "top-1"),
         baseline=compared["baseline"],
-        warnings=[line for line in compared["statements"] if line.startswith("NOT COMPARABLE")],
+        warnings=[line for line in compared["notes"] if line.startswith("NOT COMPARABLE")],
     )
 
 

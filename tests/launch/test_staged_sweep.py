@@ -57,7 +57,8 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     until(lambda: supervisor_of(tmp_path) not in (0, supervisor), seconds=600)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
-    until(lambda: state_of(tmp_path)["stage"] == "done", seconds=900)
+    until(lambda: state_of(tmp_path)["stage"] == "done" or state_of(tmp_path)["error"], seconds=900)
+    assert not state_of(tmp_path)["error"]
 
     again = run_py(*STAGED, *settings)
     assert again.returncode == 0, again.stdout + again.stderr

@@ -38,7 +38,7 @@ def compared(rows: list[dict[str, Any]], metric: str = "top1") -> dict[str, Any]
         "metric": metric,
         "higher_is_better": metric != "nll",
         "baseline": "head",
-        "statements": ["NOT COMPARABLE (--force): steps", "another line"],
+        "notes": ["NOT COMPARABLE (--force): steps", "another line"],
         "tables": {"summary": {"rows": summary}, "verdict": {"rows": rows}},
     }
 
