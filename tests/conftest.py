@@ -103,7 +103,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180  # of a busy machine
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
