@@ -75,6 +75,7 @@ class _SweepLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], settings: "SweepConfig", initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """One JobReturn a thing that is compared, without a value: there is one a seed."""
+        from hma_ft.config.frozen import without_hydra
         from hma_ft.launch.pairs import without_seeds
         from hma_ft.launch.staged import run_staged_sweep
         from hma_ft.launch.staged_planning import Composed
@@ -82,7 +83,7 @@ class _SweepLauncher(Launcher):
         found = without_seeds(job_overrides)
         jobs = [self._compose(overrides, initial_job_idx + i) for i, (overrides, _) in enumerate(found)]
         composed = [
-            Composed(overrides, OmegaConf.create(_task_part(job)), seeds)
+            Composed(overrides, OmegaConf.create(without_hydra(job)), seeds)
             for (overrides, seeds), job in zip(found, jobs, strict=True)
         ]
         methods = self.hydra_context.config_loader.get_group_options("method")
@@ -98,20 +99,14 @@ class _SweepLauncher(Launcher):
 
     def _typed(self, composed: DictConfig) -> "Config":
         """The configuration of one trial, resolved."""
-        from hma_ft.config import typed
+        from hma_ft.config.frozen import typed, without_hydra
 
         singleton, before = HydraConfig.instance(), HydraConfig.instance().cfg
         try:
             singleton.set_config(composed)
-            return typed(_task_part(composed))
+            return typed(without_hydra(composed))
         finally:
             singleton.cfg = before
-
-
-def _task_part(composed: DictConfig) -> dict[str, Any]:
-    values = OmegaConf.to_container(composed)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items() if key != "hydra"}
 
 
 def _returned(composed: DictConfig, value: float | None) -> JobReturn:

@@ -66,7 +66,7 @@ def test_the_index_has_every_page(repository: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in ALL if page.name != "EXTENDING.md"], ids=name)
 def test_files_that_are_named_exist(page: Path, repository: Path) -> None:
-    """Of EXTENDING.md, which names files to be written, tests/test_extending.py follows each step."""
+    """EXTENDING.md names files to be written: tests/test_extending.py follows each of its steps."""
     for file in re.findall(r"`((?:conf|hma_ft|hydra_plugins|analysis|sweeps|tests)/[\w./]+)`", page.read_text()):
         assert "NAME" in file or file in TO_BE_WRITTEN or (repository / file).exists(), file
 
@@ -85,7 +85,7 @@ def composed(repository: Path) -> DictConfig:
 
 @pytest.mark.parametrize("page", ALL, ids=name)
 def test_settings_and_choices_exist(page: Path, repository: Path, composed: DictConfig) -> None:
-    """Of run.py's command lines, and of inline code that has a dot or a group before its equals sign."""
+    """Settings and choices of run.py's command lines, and of inline code with a dot or a group before its `=`."""
     groups = Groups(repository / "conf")
     text = page.read_text()
     commands = re.findall(r"^    .*run\.py (.*)$", text, flags=re.MULTILINE)

@@ -32,6 +32,13 @@ def typed(cfg: DictConfig | dict[str, Any]) -> Config:
     return config
 
 
+def without_hydra(composed: DictConfig) -> dict[str, Any]:
+    """The settings of a composed configuration, interpolations as they are, without the part that is Hydra's own."""
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items() if key != "hydra"}
+
+
 @cache
 def _schema() -> DictConfig:
     """The schema as OmegaConf sees it; merging copies it. Made once: it is most of the cost of a configuration."""

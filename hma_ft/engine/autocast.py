@@ -23,7 +23,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """A context in which a forward pass computes in `precision` on `device`.
 
     The same as Accelerate's, which keeps one precision a process; whoever opens several finished runs needs that of
-    each. A CPU computes in fp16 too, slowly.
+    each, which is why the arithmetic of float32 is set here as well. A CPU computes in fp16 too, slowly.
     """
     set_float32_arithmetic(precision)
     dtype = _DTYPES.get(precision)

@@ -97,7 +97,7 @@ def _front(config: Config, exported: Exported) -> str:
 
 
 def _modes(record: Record) -> list[tuple[str, dict[str, Interval], float, float]]:
-    """Of each inference mode, the headline first: name, intervals, top-5 and calibration error."""
+    """Name, intervals, top-5 and calibration error of each inference mode, the headline first."""
     found = []
     for path in sorted(record.directory.glob("predictions*.npz"), key=lambda path: len(path.stem)):
         suffix = path.stem.removeprefix("predictions")

@@ -8,14 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from hma_ft.errors import UserError
 from hma_ft.launch.backend import Backend, backend_of
 from hma_ft.launch.following import following, record_error
 from hma_ft.launch.slurm_commands import SlurmSilent
-from hma_ft.launch.sweep import Submission, Sweep, load_sweep
+from hma_ft.launch.sweep import Submission, Sweep, named_submission
 from hma_ft.launch.sweep_status import active_jobs
 
 PATIENCE_SECONDS = 1800.0  # with a controller that does not answer
@@ -63,18 +62,13 @@ def patiently(call: Callable[[], _T], seconds: float) -> _T:
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    if len(arguments) != 2 or not arguments[1].isdecimal():
-        print("usage: python -m hma_ft.launch.next_stage SWEEP_FOLDER SUBMISSION", file=sys.stderr)
-        return 2
-    sweep = load_sweep(Path(arguments[0]))
-    submission = sweep.submission(int(arguments[1])) if sweep is not None else None
-    if sweep is None or submission is None:
-        print(f"no sweep with that submission: {' '.join(arguments)}", file=sys.stderr)
+    named = named_submission("hma_ft.launch.next_stage", arguments)
+    if named is None:
         return 2
     try:
-        start_next_stage(sweep, submission)
+        start_next_stage(*named)
     except UserError as error:
-        record_error(sweep, error)
+        record_error(named[0], error)
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

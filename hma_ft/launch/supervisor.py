@@ -19,7 +19,7 @@ from hma_ft.launch.following import following
 from hma_ft.launch.forkserver import ForkServer
 from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, options_of, visible_gpus
-from hma_ft.launch.sweep import Submission, Sweep, load_sweep
+from hma_ft.launch.sweep import Submission, Sweep, named_submission
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
 SECONDS_TO_SAVE = 120.0  # after SIGTERM, before SIGKILL
@@ -131,14 +131,11 @@ def _how_it_ended(code: int | None, folder: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    if len(arguments) != 2 or not arguments[1].isdecimal():
-        print("usage: python -m hma_ft.launch.supervisor SWEEP_FOLDER SUBMISSION", file=sys.stderr)
+    named = named_submission("hma_ft.launch.supervisor", arguments)
+    if named is None:
         return 2
-    sweep = load_sweep(Path(arguments[0]))
-    submission = sweep.submission(int(arguments[1])) if sweep is not None else None
-    if sweep is None or submission is None:
-        print(f"no sweep with that submission: {' '.join(arguments)}", file=sys.stderr)
-        return 2
+    sweep: Sweep = named[0]
+    submission: Submission | None = named[1]
     with ExitStack() as locks:
         supervisor: Supervisor | None = None
         while submission is not None:

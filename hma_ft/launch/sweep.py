@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,6 +126,19 @@ def read_record(path: Path, kind: type[_Record]) -> _Record | None:
         return kind(**{k: v for k, v in values.items() if k in known})
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def named_submission(program: str, arguments: Sequence[str]) -> tuple[Sweep, Submission] | None:
+    """The sweep and the submission that SWEEP_FOLDER NUMBER names; None, once a line has said it, if there is none."""
+    if len(arguments) != 2 or not arguments[1].isdecimal():
+        print(f"usage: python -m {program} SWEEP_FOLDER SUBMISSION", file=sys.stderr)
+        return None
+    sweep = load_sweep(Path(arguments[0]))
+    submission = sweep.submission(int(arguments[1])) if sweep is not None else None
+    if sweep is None or submission is None:
+        print(f"no sweep with that submission: {' '.join(arguments)}", file=sys.stderr)
+        return None
+    return sweep, submission
 
 
 def define_sweep(runs_dir: str, name: str, trials: list[Trial]) -> Sweep:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from hma_ft.config import check, typed
+from hma_ft.config import check
+from hma_ft.config.frozen import typed, without_hydra
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config
 from hma_ft.launch.composition import SharedComposition
@@ -37,19 +39,21 @@ CHOICES = [
 ]
 
 
-@cache
-def _composition() -> tuple[SharedComposition, DictConfig]:
+def config_loader() -> ConfigLoader:
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
+        return GlobalHydra.instance().config_loader()
+
+
+@cache
+def _composition() -> tuple[SharedComposition, DictConfig]:
+    loader = config_loader()
     return SharedComposition(loader), loader.load_configuration("config", [], RunMode.RUN)
 
 
 def composed(*overrides: str) -> Config:
     shared, nothing_chosen = _composition()
-    values = OmegaConf.to_container(shared.load_sweep_config(nothing_chosen, [f"dataset.root={CONF}", *overrides]))
-    assert isinstance(values, dict)
-    return typed({str(key): value for key, value in values.items() if key != "hydra"})
+    return typed(without_hydra(shared.load_sweep_config(nothing_chosen, [f"dataset.root={CONF}", *overrides])))
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)

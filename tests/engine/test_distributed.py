@@ -38,7 +38,7 @@ def test_what_accelerate_sets_by_default_is_no_engine(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("precision", "tf32"), [(Precision.fp32, False), (Precision.tf32, True), (Precision.bf16, False)]
 )
-def test_only_tf32_rounds_float32(precision: Precision, tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_tf32_rounds_float32(precision: Precision, tf32: bool) -> None:
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
         autocast(torch.device("cpu"), precision)

@@ -4,11 +4,11 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tests.faults.real_runs import EVAL_EVERY, MAX_STEPS, RealRun, wait_for
 
-PHASES = ["step", "evaluation", "checkpoint", "step", "checkpoint", "test", "test"]
+PHASES = ("step", "evaluation", "checkpoint", "step", "checkpoint", "test", "test")
 
 
 def moment(run: RealRun, phase: str) -> Callable[[], bool]:
@@ -32,15 +32,15 @@ def moment(run: RealRun, phase: str) -> Callable[[], bool]:
     return reached
 
 
-def kill_and_continue(run: RealRun, seed: int, phases: Sequence[str] = tuple(PHASES)) -> Counter[str]:
+def kill_and_continue(run: RealRun, seed: int) -> Counter[str]:
     """Kill it once in every phase, each time with another number of workers; then let it finish.
 
     All but the last two phases, which lie at the end of a run, come in random order.
     """
     chance, killed = random.Random(seed), Counter[str]()
-    early = list(phases[:-2])
+    early = list(PHASES[:-2])
     chance.shuffle(early)
-    for phase in [*early, *phases[-2:]]:
+    for phase in [*early, *PHASES[-2:]]:
         for leftover in run.folder.glob("runs/digits/*/checkpoints/.*.tmp"):
             leftover.unlink()  # else it would be taken for the next one's
         reached = moment(run, phase)

@@ -1,20 +1,13 @@
 """Trials composed once and set are those that Hydra composes one by one."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from hma_ft.config.register import register_schema
 from hma_ft.launch.composition import SharedComposition
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 TRIALS = [
     ["method=head", "seed=0"],
     ["method=head", "seed=1", "optimizer.lr=0.1"],
@@ -23,13 +16,6 @@ TRIALS = [
     ["method=hma", "+dataset.options.extra=1", "+model.options.depth=2"],
     ["experiment=demo", "trainer.max_steps=7", "tracking=off", "hydra.job.name=x"],
 ]
-
-
-@pytest.fixture
-def loader() -> Iterator[ConfigLoader]:
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield GlobalHydra.instance().config_loader()
 
 
 @pytest.fixture

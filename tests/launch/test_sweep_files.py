@@ -6,33 +6,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 from setuptools import find_namespace_packages
 
-from hma_ft.config import typed
-from hma_ft.config.register import register_schema
+from hma_ft.config.frozen import typed, without_hydra
 from hma_ft.launch.composition import SharedComposition
 from hma_ft.launch.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEPS = ROOT / "sweeps"
 NAMES = sorted(path.relative_to(SWEEPS).with_suffix("").as_posix() for path in SWEEPS.rglob("*.yaml"))
-
-
-@pytest.fixture(scope="module")
-def loader() -> ConfigLoader:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return GlobalHydra.instance().config_loader()
 
 
 def trials(loader: ConfigLoader, *arguments: str) -> Plan:
@@ -42,13 +30,7 @@ def trials(loader: ConfigLoader, *arguments: str) -> Plan:
     overrides = OverridesParser.create(config_loader=loader).parse_overrides([*swept, *arguments])
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     shared = SharedComposition(loader)
-    return make_plan([(job, typed(_without_hydra(shared.load_sweep_config(master, job)))) for job in jobs])
-
-
-def _without_hydra(composed: DictConfig) -> dict[str, Any]:
-    values = OmegaConf.to_container(composed)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items() if key != "hydra"}
+    return make_plan([(job, typed(without_hydra(shared.load_sweep_config(master, job)))) for job in jobs])
 
 
 STAGED = [name for name in NAMES if re.search(r"^  (tune|compare):", (SWEEPS / f"{name}.yaml").read_text(), re.M)]
