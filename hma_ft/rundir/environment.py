@@ -89,9 +89,21 @@ def cpu_name() -> str:
     return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
 
 
+def packages() -> dict[str, str]:
+    """Installed distributions and their versions, by name.
+
+    The first on the path counts, as for an import. What setuptools carries within itself is left out: importing it
+    appends its `_vendor` folder to the path, so that a run's record would depend on what was imported before.
+    """
+    versions: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        if distribution.metadata["Name"] and Path(str(distribution.locate_file(""))).name != "_vendor":
+            versions.setdefault(distribution.metadata["Name"], distribution.version)
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
+
+
 def environment(command: str | None = None) -> dict[str, Any]:
     """Versions, code, machine and command, as JSON takes it."""
-    packages = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
     slurm = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_PARTITION", "SLURM_NTASKS")
     return {
         "command": without_passwords(command) if command else command_line(),
@@ -104,5 +116,5 @@ def environment(command: str | None = None) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)),
         **_devices(),
         "slurm": {name: os.environ[name] for name in slurm if name in os.environ},
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+        "packages": packages(),
     }

@@ -46,7 +46,8 @@ def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
 def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
     command = ["-m", *tiny, "method=head", "seed=0,1", "trainer.max_steps=4000", "sweep.name=orphan"]
     shell = in_a_shell_of_its_own(repository, tmp_path, command)
-    until(lambda: list(tmp_path.glob("runs/digits/*/metrics.jsonl")))
+    # the file is there from the start, a loss once a step is taken
+    until(lambda: any("train/loss" in file.read_text() for file in tmp_path.glob("runs/digits/*/metrics.jsonl")))
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
     shown = run_py("task=status", "sweep.name=orphan")

@@ -30,6 +30,7 @@ def test_a_class_named_script_stays_text_in_the_card(tmp_path: Path) -> None:
     data = {"train": 4, "val": 2, "test": 3} | {f"{split}_digest": "d" for split in ("train", "val", "test")}
     env = {"command": "python run.py 'a&b'", "device": "cpu", "python": "3.11"}
     prepared = {"exif_orientation": False, "centre_crop": 32, "resize_short_side": 36, "interpolation": "bicubic"}
+    prepared["resize"] = "crop"
     exported = Exported(None, None, {}, "3 images", prepared | {"mean": 0, "std": 1}, [SCRIPT, "cat"], False, None)
     text = card(Record(tmp_path, Config(), result, env, data), exported)
     assert "<script" not in text and "Classes, in the order of the logits: &lt;script&gt;alert(1)" in text

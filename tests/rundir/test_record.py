@@ -1,6 +1,7 @@
 """The run directory: whole after a kill, whatever the moment."""
 
 import csv
+import importlib.metadata
 import json
 import math
 import os
@@ -146,6 +147,17 @@ def test_predictions_and_per_class(record: RunRecord, directory: Path) -> None:
     ]
     with pytest.raises(ValueError, match="length"):
         record.write_predictions(np.array([3]), np.array([0, 1]), probabilities, ["a", "b"])
+
+
+def test_packages_are_those_of_the_environment_whatever_was_imported() -> None:
+    """setuptools puts packages of its own, in other versions, at the end of the path."""
+    code = "import {}; from hma_ft.rundir.environment import packages; print(packages())"
+    plain, after = (
+        subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True).stdout
+        for name in ("json", "setuptools")
+    )
+    assert after == plain
+    assert f"'packaging': '{importlib.metadata.version('packaging')}'" in plain
 
 
 def test_environment_says_what_a_result_depends_on(repository: Path) -> None:
