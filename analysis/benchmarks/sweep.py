@@ -7,7 +7,6 @@ memory and slots. Two runs without stored features do part of the steps, and the
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main, skipped
+from analysis.benchmarks.measurement import Measurement, Options, main, skipped
+from analysis.benchmarks.run_py import run_py
 
 LEARNING_RATES, ROWS, SLOTS = (0.003, 0.01), (128, 256, 512, 1024), (8, 16)
 METRICS = "**/metrics.jsonl"
@@ -44,10 +44,10 @@ def measure(options: Options) -> list[Measurement]:
         uncached = [_uncached_seconds(base, folder / f"uncached{lr}", plan, lr) for lr in LEARNING_RATES]
         steps = f"trainer.max_steps={plan.steps}"
         started = time.perf_counter()
-        _run(["-m", *base, *_axes(plan), "sweep.name=first", steps], folder / "sweep")
+        run_py(["-m", *base, *_axes(plan), "sweep.name=first", steps], folder / "sweep")
         whole = time.perf_counter() - started
         trials = _results(folder / "sweep")
-        _run(["-m", *base, "optimizer.lr=0.02,0.03", "sweep.name=second", steps], folder / "sweep")
+        run_py(["-m", *base, "optimizer.lr=0.02,0.03", "sweep.name=second", steps], folder / "sweep")
         second = sorted(_results(folder / "sweep"), key=lambda result: result["finished"])[-2:]
         identical = all(_same_losses(folder / f"uncached{lr}", folder / "sweep", plan) for lr in LEARNING_RATES)
     return [
@@ -151,19 +151,10 @@ def _uncached_seconds(base: list[str], folder: Path, plan: Plan, learning_rate: 
         "trainer.cache_features=false",
         f"trainer.max_steps={plan.uncached_steps}",
     ]
-    _run([*base, *trial], folder)
+    run_py([*base, *trial], folder)
     (result,) = _results(folder)
     seconds = result["time/features_s"] + result["time/train_s"]
     return result["time/wall_s"] + seconds * (plan.steps / plan.uncached_steps - 1)
-
-
-def _run(arguments: list[str], folder: Path) -> None:
-    """`python run.py ...` with its records in a folder."""
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(REPOSITORY / "run.py"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
 def _results(folder: Path) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ from analysis.verdict.comparison import verdict_of
 from analysis.verdict.page import with_answer
 from hma_ft.errors import UserError
 from hma_ft.files.atomic import write_atomic
+from hma_ft.launch.candidates import Candidate
 from hma_ft.launch.comparison import compared_trials
 from hma_ft.launch.staged_plan import StagedOptions, read_candidates, read_options, read_state, tuned_keys
-from hma_ft.launch.stages import Candidate
 from hma_ft.launch.sweep import Sweep, load_sweep
 from hma_ft.launch.verdict import FOLDER, PAGE, RECORD
 

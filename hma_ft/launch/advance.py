@@ -13,11 +13,12 @@ from pathlib import Path
 from hma_ft.config import check
 from hma_ft.errors import UserError
 from hma_ft.launch.backend import Backend
+from hma_ft.launch.candidates import Attempt
 from hma_ft.launch.estimate import fit_budget, pace, seconds_to_do, to_do
 from hma_ft.launch.mlflow_parents import known_parents
 from hma_ft.launch.outcomes import Outcomes
 from hma_ft.launch.staged_plan import COMPARE, DONE, StagedPlan, StagedState, load_plan, read_state, write_state
-from hma_ft.launch.stages import Attempt, Progress, StageName, progress
+from hma_ft.launch.stages import Progress, StageName, progress
 from hma_ft.launch.submission import new_submission
 from hma_ft.launch.sweep import Submission, Sweep, Trial, load_sweep
 from hma_ft.launch.sweep_status import sweep_status
@@ -67,13 +68,7 @@ def _state(plan: StagedPlan, directory: Path, session: int | None) -> StagedStat
 
 
 def _progress(plan: StagedPlan, outcomes: Outcomes, state: StagedState) -> Progress:
-    return progress(
-        plan.candidates,
-        outcomes.of,
-        tune_seeds=plan.options.tune_seeds,
-        extend=plan.options.extend,
-        left_out=state.left_out,
-    )
+    return progress(plan.candidates, outcomes.of, plan.options.tuning, left_out=state.left_out)
 
 
 def _with_trials(sweep: Sweep, plan: StagedPlan, made: Progress) -> Sweep:
@@ -126,8 +121,8 @@ def _estimated(plan: StagedPlan, sweep: Sweep, state: StagedState, slots: int) -
     """Say how long the rest takes, and leave out what the budget has no room for."""
     rows = sweep_status(sweep)
     known = pace(plan.candidates, rows, sweep)
-    attempts = to_do(plan.candidates, rows, state.left_out, plan.options.tune_seeds)
-    attempts = [(candidate, seed) for candidate, seed in attempts if candidate.label in known.seconds]
+    attempts = to_do(plan.candidates, rows, state.left_out, plan.options.tuning)
+    attempts = [trial for trial in attempts if trial.candidate.label in known.seconds]
     if not attempts:
         return state
     needed = (seconds_to_do(attempts, known) or 0.0) / slots

@@ -1,14 +1,17 @@
 """How long the rest of a sweep takes, from the trials that have finished."""
 
 import json
+import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hma_ft.launch.stages import Candidate
+from hma_ft.launch.candidates import Candidate
+from hma_ft.launch.choosing import Tuning
+from hma_ft.launch.halving import survivors
 from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep, Trial
 from hma_ft.launch.sweep_status import TrialRow
@@ -35,62 +38,99 @@ class Spent:
         return self.wall - self.features if self.wall >= self.features + self.training else self.wall
 
 
+class Planned(NamedTuple):
+    """One trial of a candidate, whatever its point."""
+
+    candidate: Candidate
+    seed: int
+    share: float = 1.0  # of its steps
+
+
 @dataclass(frozen=True)
 class Pace:
     """Seconds of a trial of each candidate, and of the features that the first trial of a seed computes."""
 
-    seconds: dict[str, float]  # by label
-    features: dict[str, float]  # by `Candidate.views`
-    computed: frozenset[tuple[str, int]]  # views and seeds whose features are stored
+    seconds: dict[str, float]  # of a whole trial, by label
+    features: dict[str, float]  # of a whole trial, by `Candidate.views`
+    computed: dict[tuple[str, int], float]  # share of those features that is stored, by views and seed
+    training: dict[str, float] = field(default_factory=dict)  # what of `seconds` goes with the steps
+
+    def of(self, trial: Planned) -> float:
+        """Seconds of a trial."""
+        label = trial.candidate.label
+        return self.seconds[label] - (1.0 - trial.share) * self.training.get(label, 0.0)
+
+    def of_features(self, trials: Sequence[Planned]) -> float:
+        """Seconds of the features that trials need and no store has yet."""
+        needed: dict[tuple[str, int], float] = {}
+        for trial in trials:
+            place = trial.candidate.views, trial.seed
+            if trial.candidate.views in self.features:
+                needed[place] = max(needed.get(place, self.computed.get(place, 0.0)), trial.share)
+        return sum(self.features[place[0]] * (share - self.computed.get(place, 0.0)) for place, share in needed.items())
 
 
 def pace(candidates: Sequence[Candidate], rows: Sequence[TrialRow], sweep: Sweep) -> Pace:
     """What the finished trials tell: the quickest of each candidate, since others may have waited for features."""
     views = {candidate.label: candidate.views for candidate in candidates}
     seconds: dict[str, float] = {}
+    training: dict[str, float] = {}
     features: dict[str, float] = {}
-    computed = set()
+    computed: dict[tuple[str, int], float] = {}
     for row in rows:
-        label = row.trial.candidate
+        label, share = row.trial.candidate, row.trial.share
         spent = _spent(sweep, row) if row.state is TrialState.finished and label in views else None
         if spent is None:
             continue
-        seconds[label] = min(seconds.get(label, spent.own), spent.own)
+        whole = spent.training / share
+        if spent.own - spent.training + whole < seconds.get(label, math.inf):
+            seconds[label], training[label] = spent.own - spent.training + whole, whole
         if spent.takes_steps and spent.features:
-            features[views[label]] = max(features.get(views[label], 0.0), spent.features)
-            computed.add((views[label], row.trial.seed))
-    return Pace(seconds, features, frozenset(computed))
+            features[views[label]] = max(features.get(views[label], 0.0), spent.features / share)
+            place = views[label], row.trial.seed
+            computed[place] = max(computed.get(place, 0.0), share)
+    return Pace(seconds, features, computed, training)
 
 
 def to_do(
     candidates: Sequence[Candidate],
     rows: Sequence[TrialRow],
     left_out: Collection[str],
-    tune_seeds: Sequence[int],
-) -> list[tuple[Candidate, int]]:
-    """Candidate and seed of every trial that is still to be done, extensions left out, which nobody knows yet."""
+    tuning: Tuning,
+) -> list[Planned]:
+    """Every trial that is still to be done, extensions left out, which nobody knows yet."""
     ended = (TrialState.finished, TrialState.failed)
-    found: list[tuple[Candidate, int]] = []
+    found: list[Planned] = []
     for candidate in (c for c in candidates if c.label not in left_out):
         mine = [row for row in rows if row.trial.candidate == candidate.label]
-        planned = [(candidate, seed) for seed in candidate.seeds]
+        planned = [Planned(candidate, seed) for seed in candidate.seeds]
         if candidate.is_tuned:
-            planned += [(candidate, seed) for _ in candidate.grid.points for seed in tune_seeds]
-        known = [(candidate, row.trial.seed) for row in mine]
-        for attempt in known:
-            if attempt in planned:
-                planned.remove(attempt)
-        found += planned + [(candidate, row.trial.seed) for row in mine if row.state not in ended]
+            planned += _choosing(candidate, tuning)
+        for row in mine:
+            known = Planned(candidate, row.trial.seed, row.trial.share)
+            if known in planned:
+                planned.remove(known)
+            if row.state not in ended:
+                found.append(known)
+        found += planned
     return found
 
 
-def seconds_to_do(attempts: Sequence[tuple[Candidate, int]], known: Pace) -> float | None:
+def _choosing(candidate: Candidate, tuning: Tuning) -> list[Planned]:
+    """The trials with which a candidate is chosen, rung by rung."""
+    found: list[Planned] = []
+    points = all_points = len(candidate.grid.points)
+    for share in tuning.shares_of(candidate):
+        found += [Planned(candidate, seed, share) for _ in range(points) for seed in tuning.seeds]
+        points = survivors(all_points)
+    return found
+
+
+def seconds_to_do(trials: Sequence[Planned], known: Pace) -> float | None:
     """One trial after the other; None while a candidate has not finished a trial."""
-    if any(candidate.label not in known.seconds for candidate, _ in attempts):
+    if any(trial.candidate.label not in known.seconds for trial in trials):
         return None
-    new = {(candidate.views, seed) for candidate, seed in attempts if candidate.views in known.features}
-    features = sum(known.features[views] for views, _ in new - known.computed)
-    return features + sum(known.seconds[candidate.label] for candidate, _ in attempts)
+    return known.of_features(trials) + sum(map(known.of, trials))
 
 
 def seconds_of_running(rows: Sequence[TrialRow], known: Pace, sweep: Sweep) -> float:
@@ -105,25 +145,26 @@ def seconds_of_running(rows: Sequence[TrialRow], known: Pace, sweep: Sweep) -> f
 
 
 def fit_budget(
-    attempts: Sequence[tuple[Candidate, int]], known: Pace, *, seconds: float, baseline: str
-) -> tuple[list[Candidate], list[tuple[Candidate, int]]]:
-    """Leave out the dearest candidates until the rest fits; returns those left out and the attempts that stay."""
-    kept = [(candidate, seed) for candidate, seed in attempts if candidate.label in known.seconds]
+    trials: Sequence[Planned], known: Pace, *, seconds: float, baseline: str
+) -> tuple[list[Candidate], list[Planned]]:
+    """Leave out the dearest candidates until the rest fits; returns those left out and the trials that stay."""
+    kept = [trial for trial in trials if trial.candidate.label in known.seconds]
     left_out: list[Candidate] = []
     while (needed := seconds_to_do(kept, known)) is not None and needed > seconds:
-        others = {c.label: c for c, _ in kept if baseline not in (c.label, c.method)}
+        candidates = {trial.candidate.label: trial.candidate for trial in kept}
+        others = {label: c for label, c in candidates.items() if baseline not in (label, c.method)}
         if not others:
             break
         dearest = max(others.values(), key=lambda candidate: _saved(candidate, kept, known))
         left_out.append(dearest)
-        kept = [(candidate, seed) for candidate, seed in kept if candidate != dearest]
+        kept = [trial for trial in kept if trial.candidate != dearest]
     return left_out, kept
 
 
-def _saved(dearest: Candidate, attempts: Sequence[tuple[Candidate, int]], known: Pace) -> float:
+def _saved(dearest: Candidate, trials: Sequence[Planned], known: Pace) -> float:
     """Seconds that go with a candidate: features that others need as well do not."""
-    rest = [(candidate, seed) for candidate, seed in attempts if candidate != dearest]
-    return (seconds_to_do(attempts, known) or 0.0) - (seconds_to_do(rest, known) or 0.0)
+    rest = [trial for trial in trials if trial.candidate != dearest]
+    return (seconds_to_do(trials, known) or 0.0) - (seconds_to_do(rest, known) or 0.0)
 
 
 def _spent(sweep: Sweep, row: TrialRow) -> Spent | None:

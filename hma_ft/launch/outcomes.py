@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from hma_ft.launch.candidates import Attempt, Outcome
 from hma_ft.launch.staged_plan import StagedPlan
-from hma_ft.launch.stages import Attempt, Outcome
 from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep, Trial
 from hma_ft.launch.sweep_status import TrialRow, active_jobs, trial_row

@@ -23,9 +23,11 @@ from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
 from hma_ft.files.atomic import write_atomic
+from hma_ft.launch.candidates import Attempt, Candidate
+from hma_ft.launch.choosing import Tuning
 from hma_ft.launch.grid import Grid
+from hma_ft.launch.halving import SHARES, SHORTENED, Length
 from hma_ft.launch.plan import KEY_DIGITS
-from hma_ft.launch.stages import Attempt, Candidate
 from hma_ft.launch.sweep import Trial, read_record, write_record
 
 FOLDER = "stages"
@@ -39,11 +41,17 @@ class StagedOptions:
 
     tune_seeds: list[int] = field(default_factory=list)
     extend: int = 0
+    halving: bool = False
     compare: bool = False
     baseline: str = ""
     by: list[str] = field(default_factory=list)  # settings that tell candidates apart
     budget_minutes: float | None = None
     fail_fast: bool = False
+
+    @property
+    def tuning(self) -> Tuning:
+        """How it chooses."""
+        return Tuning(self.tune_seeds, self.extend, SHARES if self.halving else (1.0,))
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class StagedPlan:
         """The configuration of a trial. Raises UserError where the point has an unknown setting or a wrong value."""
         template = self._by_label[attempt.candidate.label]
         by_seed = _SEED in self._texts[attempt.candidate.label]  # else one resolution, which takes 0.1 s, serves all
-        place = attempt.candidate.label, f"{json.dumps(attempt.point)} {attempt.seed if by_seed else ''}"
+        place = attempt.candidate.label, f"{json.dumps(attempt.settings)} {attempt.seed if by_seed else ''}"
         if place not in self._resolved:
             self._resolved[place] = _resolve(template, attempt)
         return dataclasses.replace(self._resolved[place], seed=attempt.seed)
@@ -92,6 +100,7 @@ class StagedPlan:
             stage=stage,
             candidate=attempt.candidate.label,
             seed=attempt.seed,
+            share=attempt.share,
         )
 
     def save(self, directory: Path) -> None:
@@ -115,7 +124,7 @@ class StagedPlan:
 def _resolve(template: DictConfig, attempt: Attempt) -> Config:
     filled = template.copy()
     try:
-        for key, value in [*attempt.point.items(), ("seed", attempt.seed)]:
+        for key, value in [*attempt.settings.items(), ("seed", attempt.seed)]:
             OmegaConf.update(filled, key, value)
         return typed(filled)
     except OmegaConfBaseException as error:
@@ -174,7 +183,8 @@ def _plan_values(directory: Path) -> dict[str, Any] | None:
 
 
 def _candidate(described: dict[str, Any]) -> Candidate:
-    return Candidate(**described | {"grid": Grid(**described["grid"])})
+    length = Length(**described.get("length", {}))  # a plan from before there were short trials has none
+    return Candidate(**described | {"grid": Grid(**described["grid"]), "length": length})
 
 
 def tuned_keys(candidates: Sequence[Candidate]) -> list[str]:
@@ -194,6 +204,11 @@ def checked_options(settings: SweepConfig, candidates: Sequence[Candidate], by: 
         )
     if tune.extend < 0:
         problems.append(f"sweep.tune.extend={tune.extend} must be 0 or greater")
+    fixed = sorted({key for candidate in candidates for key in candidate.grid.varied} & set(SHORTENED))
+    if tune.halving and fixed:
+        problems.append(
+            f"sweep.tune.halving=true makes trials shorter, but a grid has values of {', '.join(fixed)}: leave one out"
+        )
     if settings.budget_minutes is not None and not settings.budget_minutes > 0:
         problems.append(f"sweep.budget_minutes={settings.budget_minutes:g} must be greater than 0")
     if settings.compare and not any(settings.baseline in (c.label, c.method) for c in candidates):
@@ -207,6 +222,7 @@ def checked_options(settings: SweepConfig, candidates: Sequence[Candidate], by: 
     return StagedOptions(
         tune_seeds=list(tune.seeds),
         extend=tune.extend,
+        halving=tune.halving,
         compare=settings.compare,
         baseline=settings.baseline,
         by=by,

@@ -14,10 +14,13 @@ from hma_ft.config import as_read
 from hma_ft.config.nearest import nearest
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
+from hma_ft.launch.candidates import Attempt, Candidate
+from hma_ft.launch.choosing import attempts_at
 from hma_ft.launch.grid import Grid, read_grid
+from hma_ft.launch.halving import Length
 from hma_ft.launch.plan import name_of, require_valid, settings_of, varied_keys
 from hma_ft.launch.staged_plan import StagedPlan, checked_options, tuned_keys
-from hma_ft.launch.stages import Attempt, Candidate, StageName, first_attempt
+from hma_ft.launch.stages import StageName, first_attempt
 from hma_ft.launch.sweep import Sweep, safe_name
 from hma_ft.mlflow_sync.content import params
 
@@ -45,9 +48,9 @@ def make_staged_plan(
     candidates = [_candidate(job, label, settings) for job, label in zip(composed, labels, strict=True)]
     plan = StagedPlan(candidates, [job.template for job in composed], checked_options(settings, candidates, []))
     require_valid([plan.config(attempt) for attempt in _one_of_each_point(plan)])
-    described = [plan.config(attempt) for attempt in first_attempts(plan)]
+    described = [plan.config(attempt._replace(share=1.0)) for attempt in first_attempts(plan)]
     plan.candidates = [
-        dataclasses.replace(candidate, views=_views(config))
+        dataclasses.replace(candidate, views=_views(config), length=_length(config))
         for candidate, config in zip(candidates, described, strict=True)
     ]
     plan.options = dataclasses.replace(plan.options, by=_telling_apart(described, tuned_keys(candidates)))
@@ -57,7 +60,7 @@ def make_staged_plan(
 
 def first_attempts(plan: StagedPlan) -> list[Attempt]:
     """The trials of the first stage."""
-    return [first_attempt(candidate, plan.options.tune_seeds) for candidate in plan.candidates]
+    return [first_attempt(candidate, plan.options.tuning) for candidate in plan.candidates]
 
 
 def given_and_not_tuned(composed: Sequence[Composed], settings: SweepConfig) -> list[str]:
@@ -99,7 +102,7 @@ def _one_of_each_point(plan: StagedPlan) -> list[Attempt]:
     found = first_attempts(plan)
     if plan.options.tune_seeds:
         seed = plan.options.tune_seeds[0]
-        found += [Attempt(c, point, seed) for c in plan.candidates if c.is_tuned for point in c.grid.points]
+        found += [a for c in plan.candidates if c.is_tuned for a in attempts_at(c, c.grid.points, [seed])]
     return found
 
 
@@ -109,6 +112,13 @@ def _views(config: Config) -> str:
     parts = [repr(getattr(read, name)) for name in _VIEWS]
     parts += [repr((read.trainer.batch_size, read.trainer.grad_accumulation, read.trainer.max_steps))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _length(config: Config) -> Length:
+    """How long a candidate trains; none where a fitted method reads no number of steps."""
+    steps = config.trainer.max_steps
+    longer = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, max_steps=steps + 1))
+    return Length() if as_read(longer) == as_read(config) else Length(steps, config.scheduler.warmup_steps)
 
 
 def _telling_apart(configs: Sequence[Config], tuned: Collection[str]) -> list[str]:
@@ -125,7 +135,8 @@ def _sweep(plan: StagedPlan, name: str, runs_dir: str) -> Sweep:
     """Its identity is what is compared and how it is chosen; how far grids may grow and the budget may change."""
     trials = [plan.trial(attempt, StageName.first) for attempt in first_attempts(plan)]
     choice = [[trial.key, c.seeds, c.grid.points] for trial, c in zip(trials, plan.candidates, strict=True)]
-    text = json.dumps([sorted(map(json.dumps, choice)), plan.options.tune_seeds])
+    halving = ["halving"] if plan.options.halving else []
+    text = json.dumps([sorted(map(json.dumps, choice)), plan.options.tune_seeds, *halving])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     safe = safe_name(name)
     directory = Path(runs_dir).absolute() / "sweeps" / f"{safe}-{digest}"

@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hma_ft.launch.candidates import Attempt, Candidate, untuned_point
+from hma_ft.launch.choosing import attempts_at
 from hma_ft.launch.estimate import pace, seconds_of_running, seconds_to_do, to_do
+from hma_ft.launch.halving import survivors
 from hma_ft.launch.staged_plan import (
     DONE,
     StagedPlan,
@@ -19,7 +22,6 @@ from hma_ft.launch.staged_plan import (
     read_options,
     read_state,
 )
-from hma_ft.launch.stages import Attempt, Candidate, untuned_point
 from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep
 from hma_ft.launch.sweep_status import TrialRow, sweep_status
@@ -93,7 +95,7 @@ def time_left(sweep: Sweep, rows: Sequence[TrialRow], slots: int) -> str:
     candidates = read_candidates(sweep.directory)
     if options is None or state.stage == DONE:
         return ""
-    attempts = to_do(candidates, rows, state.left_out, options.tune_seeds)
+    attempts = to_do(candidates, rows, state.left_out, options.tuning)
     known = pace(candidates, rows, sweep)
     seconds = seconds_to_do(attempts, known)
     if not attempts or seconds is None:
@@ -108,19 +110,23 @@ def dry_run_table(plan: StagedPlan, sweep: Sweep, demand: dict[str, str]) -> Gro
     sure: dict[str, Attempt] = {}
     for candidate in plan.candidates:
         if candidate.is_tuned and options.tune_seeds:
-            attempts = [Attempt(candidate, p, seed) for p in candidate.grid.points for seed in options.tune_seeds]
+            first_rung = options.tuning.shares_of(candidate)[0]
+            attempts = attempts_at(candidate, candidate.grid.points, options.tune_seeds, first_rung)
         else:
             attempts = [Attempt(candidate, untuned_point(candidate), seed) for seed in candidate.seeds]
         sure |= {plan.trial(attempt).key: attempt for attempt in attempts}
     known = Sweep(sweep.directory, sweep.name, [plan.trial(a) for a in sure.values()], sweep.folder)
-    depend = _table("Trials that depend on these", "", "extend", "seeds", left=("", "extend", "seeds"))
+    columns = ("", *(["choose"] if options.halving else []), "extend", "seeds")
+    depend = _table("Trials that depend on these", *columns, left=columns)
     for candidate in plan.candidates:
         if candidate.is_tuned and options.tune_seeds:
             further = options.extend * len(candidate.grid.values) * len(options.tune_seeds)
             grown = f"up to {counted(further, 'trial')}, where val chooses an end" if further else ""
-            depend.add_row(
-                escape(candidate.label), grown, f"{counted(len(candidate.seeds), 'trial')} at what val chooses"
-            )
+            best = survivors(len(candidate.grid.points))
+            longer = [f"{counted(best * len(options.tune_seeds), 'longer trial')} of the best {best}"]
+            longer = longer if candidate.length.steps else [""]
+            final = f"{counted(len(candidate.seeds), 'trial')} at what val chooses"
+            depend.add_row(escape(candidate.label), *(longer if options.halving else []), grown, final)
     parts: list[Any] = [plan_table(f"{sweep.directory.name} (dry run)", sweep_status(known), demand)]
     parts += [depend] if depend.row_count else []
     if options.compare:

@@ -35,6 +35,7 @@ class Trial:
     stage: str = ""  # of a sweep with stages: the first that has it
     candidate: str = ""  # label
     seed: int = 0
+    share: float = 1.0  # of its candidate's steps
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import SweepConfig, TuneConfig
 from hma_ft.errors import UserError
+from hma_ft.launch.candidates import Attempt
+from hma_ft.launch.halving import Length
 from hma_ft.launch.staged_plan import StagedPlan, load_plan
 from hma_ft.launch.staged_planning import Composed, make_staged_plan
-from hma_ft.launch.stages import Attempt
 from tests.config.test_compose import CONF, composed
 
 METHODS = ("head", "knn", "hma_head", "full")
@@ -72,6 +73,15 @@ def test_a_trial_is_the_run_that_its_own_command_would_be(templates: dict[str, D
     assert found == alone
 
 
+def test_a_short_trial_is_a_run_of_fewer_steps_and_what_is_fitted_has_none(templates: dict[str, DictConfig]) -> None:
+    plan = planned(templates, dataclasses.replace(SETTINGS, tune=dataclasses.replace(SETTINGS.tune, halving=True)))
+    head, knn = plan.candidates
+    assert (head.length, knn.length) == (Length(1000, 10), Length())
+    config = plan.config(Attempt(head, {"optimizer.lr": 0.1}, 7, share=1 / 9))
+    assert (config.trainer.max_steps, config.scheduler.warmup_steps, config.optimizer.lr) == (111, 1, 0.1)
+    assert plan.options.tuning.shares_of(knn) == (1.0,)
+
+
 def test_the_sweep_is_what_is_compared_and_how_it_is_chosen(templates: dict[str, DictConfig]) -> None:
     def identity(settings: SweepConfig, order: int = 1) -> str:
         jobs = [Composed([f"method={m}"], t, []) for m, t in list(templates.items())[::order]]
@@ -80,9 +90,12 @@ def test_the_sweep_is_what_is_compared_and_how_it_is_chosen(templates: dict[str,
     tune = SETTINGS.tune
     same = dataclasses.replace(SETTINGS, tune=dataclasses.replace(tune, extend=5), budget_minutes=3.0)
     other_seeds = dataclasses.replace(SETTINGS, tune=dataclasses.replace(tune, seeds=[8]))
+    halved = dataclasses.replace(SETTINGS, tune=dataclasses.replace(tune, halving=True))
     other_grid = dataclasses.replace(tune, grids={"head": {"optimizer.lr": [0.01, 0.2]}})
     assert identity(SETTINGS) == identity(same) == identity(SETTINGS, order=-1)
-    assert len({identity(s) for s in (SETTINGS, other_seeds, dataclasses.replace(SETTINGS, tune=other_grid))}) == 3
+    assert (
+        len({identity(s) for s in (SETTINGS, other_seeds, halved, dataclasses.replace(SETTINGS, tune=other_grid))}) == 4
+    )
 
 
 def test_from_disk_it_is_the_same_plan(templates: dict[str, DictConfig], tmp_path: Path) -> None:
@@ -104,6 +117,10 @@ def test_from_disk_it_is_the_same_plan(templates: dict[str, DictConfig], tmp_pat
             "Key 'x' not in 'OptimizerConfig'",
         ),
         ({"tune": TuneConfig(seeds=[7], grids={"head": {"optimizer.lr": [0.1, -1.0]}})}, "optimizer.lr=-1"),
+        (
+            {"tune": TuneConfig(seeds=[7], grids={"head": {"trainer.max_steps": [5, 9]}}, halving=True)},
+            "sweep.tune.halving=true makes trials shorter, but a grid has values of trainer.max_steps: leave one out",
+        ),
         ({"tune": TuneConfig(seeds=[7], extend=-1)}, "sweep.tune.extend=-1 must be 0 or greater"),
         ({"max_seeds": {"ful": 3}}, "sweep.max_seeds: unknown method ful"),
         ({"baseline": "full"}, "sweep.baseline=full is not part of the sweep, which has head, knn"),

@@ -2,8 +2,11 @@
 
 import pytest
 
+from hma_ft.launch.candidates import Attempt, Candidate, Outcome
+from hma_ft.launch.choosing import Tuning
 from hma_ft.launch.grid import Grid
-from hma_ft.launch.stages import Attempt, Candidate, Outcome, Progress, StageName, progress
+from hma_ft.launch.halving import SHARES, Length
+from hma_ft.launch.stages import Progress, StageName, progress
 
 HEAD = Candidate("method=head", "head", [0, 1, 2], Grid({"optimizer.lr": [0.01, 0.03, 0.1]}))
 KNN = Candidate("method=knn", "knn", [0, 1, 2])
@@ -27,7 +30,7 @@ class Trials:
         self.done[attempt.label] = Outcome(error="it diverged") if failed else Outcome(val=val)
 
     def look(self, *, extend: int = 2, left_out: tuple[str, ...] = ()) -> Progress:
-        return progress([HEAD, KNN], self.of, tune_seeds=TUNE, extend=extend, left_out=left_out)
+        return progress([HEAD, KNN], self.of, Tuning(TUNE, extend), left_out=left_out)
 
     def run_stages(self, *, extend: int = 2) -> list[tuple[StageName, list[str]]]:
         """Name and labels of what each stage still had to do."""
@@ -110,7 +113,41 @@ def test_it_goes_on_wherever_it_was_cut_off() -> None:
     assert seen == expected
 
 
+def test_halving_tries_all_for_a_ninth_of_the_steps_and_the_best_third_for_a_third() -> None:
+    long = Candidate(
+        "method=lora", "lora", [0], Grid({"optimizer.lr": [0.01, 0.03, 0.1, 0.3, 1.0]}), length=Length(900, 90)
+    )
+    trials, found = Trials(best=0.09), []
+    fitted = Candidate("method=ridge", "ridge", [0], Grid({"optimizer.lr": [0.01, 0.1]}))
+    while (stage := progress([long, fitted], trials.of, Tuning(TUNE, 2, SHARES)).present) is not None:
+        found.append((stage.name, [attempt for attempt in stage.attempts if not trials.of(attempt).ended]))
+        for attempt in found[-1][1]:
+            trials.run(attempt)
+    assert [name for name, _ in found] == ["first", "halve", "choose", "extend", "seeds"]
+    points = [[attempt.settings for attempt in attempts if attempt.candidate is long] for _, attempts in found]
+    assert points[0] == [{"optimizer.lr": 0.1, "trainer.max_steps": 100, "scheduler.warmup_steps": 10}]
+    assert len(points[1]) == 5 * 2 - 1 and {point["trainer.max_steps"] for point in points[1]} == {100}
+    assert {point["optimizer.lr"] for point in points[2]} == {0.1, 0.03}  # the two that are nearest
+    assert {(point["trainer.max_steps"], point["scheduler.warmup_steps"]) for point in points[2]} == {(300, 30)}
+    assert points[4] == [{"optimizer.lr": 0.1}]
+    lengths = {tuple(a.settings) for _, attempts in found for a in attempts if a.candidate is fitted}
+    assert lengths == {("optimizer.lr",)}  # never shortened
+    spent = sum(a.share for _, attempts in found[:4] for a in attempts if a.candidate is long)
+    assert spent == pytest.approx((5 / 9 + 2 / 3) * len(TUNE))  # of 10
+
+
+def test_halving_keeps_what_failed_in_sight() -> None:
+    long = Candidate("method=lora", "lora", [0], Grid({"optimizer.lr": [0.01, 0.03, 0.1]}), length=Length(900))
+    trials = Trials(best=0.02, failing=((0.1, 100), (0.1, 101)))
+    while (stage := progress([long], trials.of, Tuning(TUNE, 0, SHARES)).present) is not None:
+        for attempt in stage.attempts:
+            trials.run(attempt)
+    choice = progress([long], trials.of, Tuning(TUNE, 0, SHARES)).choices["method=lora"]
+    assert "of 3 settings, after 33% of the steps" in choice.in_words()
+    assert "2 of 10 trials failed (optimizer.lr=0.1 trainer.max_steps=100" in choice.in_words()
+
+
 def test_without_tuning_seeds_nothing_is_chosen() -> None:
     trials = Trials(best=0.03)
-    made = progress([HEAD, KNN], trials.of, tune_seeds=[], extend=2)
+    made = progress([HEAD, KNN], trials.of, Tuning([], 2))
     assert [attempt.label for attempt in made.stages[0].attempts] == ["method=head seed=0", "method=knn seed=0"]

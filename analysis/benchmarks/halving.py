@@ -1,0 +1,106 @@
+"""What successive halving saves of a sweep's choosing stage, and whether it chooses as the full grid does.
+
+python -m analysis.benchmarks.halving [--quick]
+
+Five cases on the digits and five on DTD: a method with a grid of five learning rates and two tuning seeds, chosen once
+by whole trials and once by `sweep.tune.halving=true`. A case holds if both choose the same rate. No part of `make
+bench`, as it takes an hour on two cores.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.benchmarks.measurement import Measurement, Options, main, skipped
+from analysis.benchmarks.run_py import run_py
+
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+CASES = (("head", 100), ("head", 102), ("mlp_head", 100), ("hma_head", 100), ("hma_head", 102))  # and the first seed
+GOAL_SHARE, GOAL_SAME = 0.4, 0.9
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a choosing stage came to."""
+
+    rate: str
+    steps: int  # of all its trials
+
+
+def measure(options: Options) -> list[Measurement]:
+    """Chooses each case both ways."""
+    data = {"digits": ["model=vit_micro", "dataset=digits", "augment=digits"]}
+    if options.shared is not None and not options.quick:
+        weights = options.shared / "data/weights/deit_tiny_patch16_224.pth"
+        data["DTD"] = [
+            *("model=deit_tiny", f"model.weights={weights}", "dataset=dtd", f"dataset.root={options.shared / 'data'}"),
+            "augment.image_size=112",
+        ]
+    cases = [(name, method, seed) for name in data for method, seed in CASES[: options.size(len(CASES), 1)]]
+    rows, same, shares = [], 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, method, seed in cases:
+            arguments = [*data[name], *_arguments(method, seed, options)]
+            whole, halved = (_choose(arguments, Path(folder), halving=halving) for halving in (False, True))
+            same += whole.rate == halved.rate
+            shares.append(halved.steps / whole.steps)
+            value = f"{halved.rate}, {halved.steps:,} steps"
+            rows.append(
+                Measurement(
+                    f"{name}, {method}, seeds {seed} and {seed + 1}: halving chooses",
+                    f"all trials whole: {whole.rate}, {whole.steps:,} steps",
+                    value,
+                )
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    if "DTD" not in data:
+        rows.append(skipped("halving on DTD"))
+    return [*rows, *_summary(same, shares)]
+
+
+def _summary(same: int, shares: Sequence[float]) -> list[Measurement]:
+    return [
+        Measurement(
+            "cases in which halving chooses the same rate",
+            "all trials whole",
+            f"{same} of {len(shares)}",
+            "9 of 10",
+            same >= GOAL_SAME * len(shares),
+        ),
+        Measurement(
+            "steps that halving takes, most of the cases",
+            "all trials whole",
+            f"{max(shares):.0%}",
+            f"at most {GOAL_SHARE:.0%}",
+            max(shares) <= GOAL_SHARE,
+        ),
+    ]
+
+
+def _arguments(method: str, seed: int, options: Options) -> list[str]:
+    rates = ",".join(map(str, RATES))
+    return [
+        *(f"method={method}", f"sweep.tune.seeds=[{seed},{seed + 1}]", "sweep.tune.extend=0", "sweep.seeds=[0]"),
+        *("tracking=off", "trainer.device=cpu", "trainer.num_workers=0", "trainer.batch_size=32"),
+        f"trainer.max_steps={options.size(300, 9)}",
+        f"+sweep.tune.grids={{{method}:{{optimizer.lr:[{rates}]}}}}",
+    ]
+
+
+def _choose(arguments: Sequence[str], folder: Path, *, halving: bool) -> Chosen:
+    """Runs the sweep; what val chose, and the steps of the trials of its tuning seeds."""
+    name = "halved" if halving else "whole"
+    before = set(folder.glob(f"runs/sweeps/{name}-*"))
+    run_py(["-m", *arguments, f"sweep.name={name}", f"sweep.tune.halving={str(halving).lower()}"], folder)
+    (sweep,) = set(folder.glob(f"runs/sweeps/{name}-*")) - before
+    (choice,) = json.loads((sweep / "stages" / "state.json").read_text())["choices"].values()
+    trials = [trial for trial in json.loads((sweep / "sweep.json").read_text())["trials"] if trial["seed"] != 0]
+    steps = [json.loads((Path(trial["directory"]) / "status.json").read_text())["max_steps"] for trial in trials]
+    return Chosen(choice.removeprefix("val chose ").split()[0], sum(steps))
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure, __doc__))
