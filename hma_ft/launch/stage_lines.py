@@ -9,15 +9,16 @@ from hma_ft.launch.sweep import Sweep
 from hma_ft.launch.sweep_status import TrialRow
 from hma_ft.launch.tables import counts
 
-SECONDS = 15.0  # between two lines of progress
+SECONDS = 15.0  # between two lines of progress, at least
 
 
 class StageLines:
-    """Prints each decision once, a line at each new stage, and a line of progress every SECONDS."""
+    """Prints each decision once, a line at each new stage, and a line of progress where trials have ended."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._stage = ""
+        self._counts = ""
         self._told: set[str] = set()
         self._last = float("-inf")
 
@@ -28,8 +29,8 @@ class StageLines:
             if note not in self._told:
                 print(note, flush=True)
                 self._told.add(note)
-        now = time.monotonic()
-        if state.stage != self._stage or now - self._last >= SECONDS:
-            self._stage, self._last = state.stage, now
+        now, counted = time.monotonic(), counts(rows)
+        if state.stage != self._stage or (now - self._last >= SECONDS and counted != self._counts):
+            self._stage, self._last, self._counts = state.stage, now, counted
             left = time_left(sweep, rows, self._slots)
-            print(f"stage {state.stage}: {counts(rows)}" + (f"; {left}" if left else ""), flush=True)
+            print(f"stage {state.stage}: {counted}" + (f"; {left}" if left else ""), flush=True)

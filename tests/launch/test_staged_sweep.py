@@ -46,8 +46,9 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path
 ) -> None:
     settings = [s for s in tiny if s != "tracking=off" and not s.startswith("optimizer.lr=")]
+    settings.append("sweep.tune.halving=true")
     shell = in_a_shell_of_its_own(repository, tmp_path, [*STAGED, *settings])
-    until(lambda: state_of(tmp_path)["stage"] == "choose", seconds=600)
+    until(lambda: state_of(tmp_path)["stage"] == "halve", seconds=600)
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
     supervisor = supervisor_of(tmp_path)
@@ -64,6 +65,7 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     assert again.returncode == 0, again.stdout + again.stderr
     assert "nothing to launch: every trial is finished" in again.stdout
     assert "method=head: val chose optimizer.lr=" in again.stdout and "trials failed" in again.stdout
+    assert "after 33% of the steps" in again.stdout
     assert "2 seeds are too few to judge" in again.stdout
     assert f"page: {folder_of(tmp_path) / 'report.html'}" in again.stdout
 
