@@ -1,0 +1,1 @@
+"""docs/TUTORIAL.md, made by running what it says."""
