@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from hma_ft.errors import UserError
@@ -36,7 +36,7 @@ class ValPredictions:
         """Write the file of a run directory."""
         import numpy as np
 
-        arrays = {
+        arrays: dict[str, Any] = {
             "confidence": self.confidence.astype(np.float32),
             "predicted": self.predicted.astype(np.int64),
             "labels": self.labels.astype(np.int64),
