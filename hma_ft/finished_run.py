@@ -123,6 +123,11 @@ class FinishedRun:
         return held_images(self.method, self.splits.train)
 
     @property
+    def held_names(self) -> dict[int, str]:
+        """Names by id of the training images that its memories hold, as far as they were saved."""
+        return {} if self._support is None else HeldImages(**self._support[HELD_IMAGES]).by_id()
+
+    @property
     def modes(self) -> tuple[str, ...]:
         """The method's inference modes, the headline first."""
         return self.method.inference_modes()

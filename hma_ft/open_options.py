@@ -13,7 +13,7 @@ from hma_ft.engine.repeatability import ran_on_gpu
 
 # Settings of a command that mean something for a finished run, or for the task that opens it.
 _READ = (
-    *("task", "run", "input", "output", "memory", "runs_dir", "tracking", "hydra", "sweep"),
+    *("task", "run", "input", "output", "memory", "coverage", "nearest", "runs_dir", "tracking", "hydra", "sweep"),
     *(
         "dataset.root",
         "model.weights",

@@ -60,7 +60,8 @@ def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: l
     files = {path.name for path in directory.iterdir()}
     assert files >= {
         *("config.yaml", "status.json", "metrics.jsonl", "result.json", "predictions.npz", "per_class.csv"),
-        *("confusion.png", "curves.png", "env.json", "data.json", "checkpoints"),
+        *("confusion.png", "risk_coverage.png", "curves.png", "val_predictions.npz"),
+        *("env.json", "data.json", "checkpoints"),
     }
     figures = result(directory)
     for split in ("val", "test", "test_batch", "test_support"):
@@ -73,6 +74,8 @@ def test_the_record_is_whole_and_says_the_same_everywhere(run_py: RunPy, tiny: l
     assert figures["test/top1"] == pytest.approx(accuracy_score(labels, own.argmax(1)))
     assert figures["test/top5"] == pytest.approx(top_k_accuracy_score(labels, own, k=5))
     assert figures["test/nll"] == pytest.approx(log_loss(labels, own / own.sum(1, keepdims=True)), abs=1e-5)
+    wrong = (own.argmax(1) != labels)[np.argsort(-own.max(1), kind="stable")]
+    assert figures["test/aurc"] == pytest.approx((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean(), abs=1e-3)
     correct = confusion_matrix(labels, own.argmax(1)).diagonal()
     rows = list(csv.DictReader((directory / "per_class.csv").open()))
     assert [int(row["correct"]) for row in rows] == correct.tolist()

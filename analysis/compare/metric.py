@@ -51,6 +51,7 @@ METRICS = {
         Metric("mean_per_class", "class mean", True, True),
         Metric("nll", "NLL", False, False),
         Metric("ece", "ECE", True, False),
+        Metric("aurc", "AURC", False, False),
     )
 }
 

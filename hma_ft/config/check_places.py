@@ -14,6 +14,8 @@ _READ_BY = {
     "output": (Task.predict, Task.export, Task.prepare),
     "memory": (Task.predict,),
     "memory_remove": (Task.predict,),
+    "coverage": (Task.predict,),
+    "nearest": (Task.predict,),
 }
 
 

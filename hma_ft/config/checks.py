@@ -34,7 +34,7 @@ def check(config: Config) -> list[str]:
         parts = [_model, _method, _dataset, _optimization, _augment, _trainer]
     else:
         parts = [_trained_run, _trainer]
-    parts.append(_memory)
+    parts += [_memory, _predictions]
     general = dict(value_problems(config))
     known = tuple(f"{name}=" for name in general)  # one line for a value is enough
     specific = [problem for part in parts for problem in part(config)] + list(place_problems(config))
@@ -240,6 +240,15 @@ def _trained_run(config: Config) -> Iterator[str]:
         yield "task=predict needs input=DIR, a directory of images"
     elif config.task is Task.predict and config.input is not None and not Path(config.input).is_dir():
         yield f"input={config.input} is not a directory: give the one that holds the images"
+
+
+def _predictions(config: Config) -> Iterator[str]:
+    if config.task is not Task.predict:
+        return
+    if config.coverage is not None and not 0 < config.coverage <= 1:
+        yield f"coverage={config.coverage:g} must be greater than 0 and at most 1: the share of val images that is kept"
+    if config.nearest is not None:
+        yield from _not_negative(nearest=config.nearest)
 
 
 def _memory(config: Config) -> Iterator[str]:

@@ -29,6 +29,8 @@ LEFT_OUT = {
     "output",
     "memory",
     "memory_remove",
+    "coverage",
+    "nearest",
     "sweep",
     "tracking",
     "dataset.root",

@@ -22,7 +22,9 @@ Fine-tune a Vision Transformer with heterogeneous memory augmentation (HMA) or w
 Tasks
   train                                 train, choose on val, test once (the default)
   evaluate run=DIR                      repeat the figures of a finished run
-  predict run=DIR input=DIR             classify images into output=FILE (predictions.csv);
+  predict run=DIR input=DIR             classify images into output=FILE (predictions.csv, or NAME.jsonl);
+                                        coverage=SHARE of val gets a class, the rest is unknown;
+                                        nearest=N images of the memory are named (3);
                                         memory=DIR adds images to the memory, memory_remove=FILE takes some out
   export run=DIR                        weights, ONNX and a model card into output=DIR (RUN/export)
   prepare dataset=NAME                  download a data set and check its images

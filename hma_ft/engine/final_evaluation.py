@@ -15,7 +15,9 @@ from hma_ft.engine.peak_memory import peak_memory_bytes
 from hma_ft.engine.train_state import TrainState
 from hma_ft.methods.base import Method
 from hma_ft.reporting.figures import confusion_png, curves_png
+from hma_ft.reporting.risk_coverage_figure import risk_coverage_png
 from hma_ft.rundir.record import RunRecord
+from hma_ft.rundir.val_predictions import ValPredictions
 
 
 def evaluate_and_record(
@@ -41,9 +43,12 @@ def evaluate_and_record(
     with clock.on(Spent.evaluation):
         for split, suffix, predictions, metrics in evaluate_all(evaluator, method, splits):
             result |= metrics.scalars(f"{split}{suffix}")
-            if split == "test" and record is not None:
+            if record is not None:
                 with clock.on(Spent.nothing):
-                    _write_predictions(record, predictions, metrics, splits, suffix)
+                    if split == "test":
+                        _write_predictions(record, predictions, metrics, splits, suffix)
+                    elif not suffix:
+                        val_predictions(predictions).write(record.directory)
     if record is None:
         return
     trainable, total = method.parameter_counts()
@@ -97,7 +102,7 @@ def _times(state: TrainState, batch_size: int, wall_seconds: float) -> dict[str,
 def _write_predictions(
     record: RunRecord, predictions: Predictions, metrics: Metrics, splits: Splits, suffix: str
 ) -> None:
-    """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figure of the headline."""
+    """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figures of the headline."""
     record.write_predictions(
         predictions.ids.numpy(),
         predictions.labels.numpy(),
@@ -109,6 +114,13 @@ def _write_predictions(
     if not suffix:
         record.write_per_class(metrics.per_class)
         confusion_png(record.path("confusion.png"), metrics.confusion.numpy(), splits.class_names)
+        coverage, risk = (column.numpy() for column in metrics.risk_coverage)
+        risk_coverage_png(record.path("risk_coverage.png"), coverage, risk, area=metrics.aurc)
+
+
+def val_predictions(predictions: Predictions) -> ValPredictions:
+    """Return what is kept of the predictions of val."""
+    return ValPredictions.of(predictions.probabilities.numpy(), predictions.labels.numpy())
 
 
 def image_keys(samples: ImageDataset) -> np.ndarray:

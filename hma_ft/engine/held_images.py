@@ -1,4 +1,4 @@
-"""Which training images the memories of a method hold, and how they are recognised without their data set."""
+"""Which training images the memories of a method hold, and how they are recognised and named without their data set."""
 
 from typing import NamedTuple
 
@@ -17,23 +17,31 @@ class HeldImages(NamedTuple):
 
     ids: Tensor  # int64 [M], places in the train split, sorted
     digests: Tensor  # uint8 [M, 16], of the images as they are stored: the files' bytes, or an array's pixels
+    names: list[str] | None = None  # [M], what identifies them in their data set; None: an earlier version saved none
 
     def by_digest(self) -> dict[str, int]:
         """Ids by digest, 32 hexadecimal digits; of equal images the first."""
         texts = [bytes(row).hex() for row in self.digests.numpy()]
         return dict(zip(reversed(texts), reversed(self.ids.tolist()), strict=True))
 
+    def by_id(self) -> dict[int, str]:
+        """Names by id; empty where none were saved."""
+        return {} if self.names is None else dict(zip(self.ids.tolist(), self.names, strict=True))
+
 
 def held_images(method: Method, train: ImageDataset) -> HeldImages:
     """Return the training images that some inference mode reads, once all modes were prepared.
 
-    Digests are asked of the data set only where there is such an image.
+    Digests and names are asked of the data set only where there is such an image.
     """
-    memories = [memory for mode in method.inference_modes() for memory in method.memories(mode).values()]
-    ids = torch.cat([torch.empty(0, dtype=torch.int64), *(memory.ids.flatten().cpu() for memory in memories)]).unique()
+    modes = method.inference_modes()
+    held = [memory.ids for mode in modes for memory in method.memories(mode).values()]
+    held += [rows.ids for mode in modes if (rows := method.lookup_rows(mode)) is not None]
+    ids = torch.cat([torch.empty(0, dtype=torch.int64), *(part.flatten().cpu() for part in held)]).unique()
     ids = ids[ids != NO_ID]
     if len(ids) == 0:
         return HeldImages(ids, torch.empty(0, 0, dtype=torch.uint8))
     digests = train.raw_digests()
     content = bytearray.fromhex("".join(digests[index] for index in ids.tolist()))
-    return HeldImages(ids, torch.frombuffer(content, dtype=torch.uint8).view(len(ids), -1))
+    names = [train.sample_id(index) for index in ids.tolist()]
+    return HeldImages(ids, torch.frombuffer(content, dtype=torch.uint8).view(len(ids), -1), names)

@@ -1,4 +1,4 @@
-"""What is said about a classifier: accuracy, calibration and confusion on one split."""
+"""What is said about a classifier: accuracy, calibration, selective risk and confusion on one split."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hma_ft.engine.risk_coverage import RiskCoverage, risk_coverage
 from hma_ft.errors import UserError
 
 ECE_BINS = 15
@@ -38,12 +39,18 @@ class Metrics:
     mean_per_class: float  # mean of the class accuracies, over the classes that occur
     nll: float  # nats an image
     ece: float  # expected calibration error, 15 equal bins, l1 (Guo et al., ICML 2017)
+    risk_coverage: RiskCoverage
     per_class: list[ClassRow]
     confusion: Tensor  # int64 [C, C], row: true class, column: predicted class
 
+    @property
+    def aurc(self) -> float:
+        """Area under the risk-coverage curve."""
+        return self.risk_coverage.area
+
     def scalars(self, prefix: str) -> dict[str, float]:
         """`{prefix}/top1` and so on, as metrics.jsonl and result.json name them."""
-        names = ("top1", "top5", "mean_per_class", "nll", "ece")
+        names = ("top1", "top5", "mean_per_class", "nll", "ece", "aurc")
         return {f"{prefix}/{name}": getattr(self, name) for name in names}
 
 
@@ -73,6 +80,7 @@ def evaluate_predictions(probabilities: Tensor, labels: Tensor, class_names: Seq
         mean_per_class=sum(occurring) / len(occurring),
         nll=float(0.0 - own.clamp_min(LEAST_PROBABILITY).log().mean()),  # 0, not -0, where all are certain
         ece=_calibration_error(confidence.float(), hits.float()),
+        risk_coverage=risk_coverage(confidence, hits),
         per_class=per_class,
         confusion=confusion,
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hma_ft.config.schema import Config, Device, Precision
 from hma_ft.engine.metrics import ECE_BINS
+from hma_ft.engine.risk_coverage import area_tolerance
 from hma_ft.rundir.environment import cpu_name
 
 EXACT = 1e-6  # where nothing differs: the same operations in the same order
@@ -112,6 +113,7 @@ def tolerances(probabilities: Tensor, labels: Tensor, move: Move) -> dict[str, f
         "nll": move.mean,
         # a confidence moves by less than its logarithm; an image that changes bins counts in both
         "ece": move.mean + _share(top1) + 2 * _share(rebinned),
+        "aurc": area_tolerance(logs[:, 0], probabilities.argmax(1) != labels, top1, move=move.largest),
     }
 
 

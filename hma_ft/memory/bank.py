@@ -22,6 +22,10 @@ class FeatureBank(GrowingBuffers):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def image_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features [N, D], labels [N] and ids [N]."""
+        return self.features, self.labels, self.ids
+
     @torch.no_grad()
     def set(self, features: Tensor, labels: Tensor, ids: Tensor) -> None:
         """Replace the contents."""

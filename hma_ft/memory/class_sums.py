@@ -91,6 +91,10 @@ class ClassSums(GrowingBuffers):
         kept = ~torch.isin(self.ids, ids.to(self.ids))
         self.labels, self.ids = self.labels[kept], self.ids[kept]
 
+    def image_rows(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """None: a sum keeps no image apart."""
+        return None
+
     def holds(self, ids: Tensor) -> Tensor:
         """Which of these images [N] are in, bool [N]."""
         return torch.isin(ids.to(self.ids), self.ids)

@@ -95,7 +95,7 @@ class RealMemory(nn.Module):
         if self.store_vectors:
             self.vectors[slots] = table(labels).to(self.vectors.dtype)
         if ids is not None:
-            self.ids[slots] = _as_pairs(ids[skipped:])
+            self.ids[slots] = as_pairs(ids[skipped:])
         else:
             self.ids.index_fill_(0, slots, NO_ID)
         self.filled.index_fill_(0, slots, True)  # a scalar put by index would be copied over, and waited for
@@ -109,6 +109,13 @@ class RealMemory(nn.Module):
         if self.soft_labels:
             return self.labels
         return functional.one_hot(self.labels, self.num_classes + 1)[:, : self.num_classes].to(self.features.dtype)
+
+    def image_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features [R, D], labels [R] and ids [R, 2] of the rows that were written.
+
+        The label of a mixed image is the class with the larger share.
+        """
+        return self.features[self.filled], self.class_probabilities()[self.filled].argmax(1), self.ids[self.filled]
 
     @torch.no_grad()
     def add(self, features: Tensor, labels: Tensor, ids: Tensor | None, table: LabelEmbedding) -> None:
@@ -157,7 +164,7 @@ class RealMemory(nn.Module):
         return functional.one_hot(labels, self.num_classes).to(self.labels.dtype)
 
 
-def _as_pairs(ids: Tensor) -> Tensor:
+def as_pairs(ids: Tensor) -> Tensor:
     """Ids [N] or [N, 2] -> [N, 2], the second one missing for images that were not mixed."""
     if ids.ndim == 2:
         return ids

@@ -13,7 +13,7 @@ from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
-from hma_ft.memory.ring_buffer import RealMemory
+from hma_ft.memory.ring_buffer import RealMemory, as_pairs
 from hma_ft.methods.class_balance import ClassBalance
 
 Memory = RealMemory | FeatureBank | ClassSums  # of training images, with their ids
@@ -192,6 +192,24 @@ class Method(nn.Module, ABC):
     def memories(self, mode: str) -> dict[str, Memory]:
         """By name, the memories of training images that an inference mode reads; after `set_support`, if any."""
         return {}
+
+    def lookup_features(self, features: Tensor) -> Tensor:
+        """Features [B, D] -> [B, M], the space in which the method compares an image with those of its memories.
+
+        Nearness there is by cosine.
+        """
+        return features
+
+    def lookup_rows(self, mode: str) -> LabelledFeatures | None:
+        """Images that the mode's memories keep apart, one a row; None: there is none.
+
+        Features [R, D] before `lookup_features`, labels [R], ids [R, 2] as in `RealMemory`.
+        """
+        kept = [rows for memory in self.memories(mode).values() if (rows := memory.image_rows()) is not None]
+        if not any(len(labels) for _, labels, _ in kept):
+            return None
+        features, labels, ids = zip(*kept, strict=True)
+        return LabelledFeatures(torch.cat(features), torch.cat(labels), torch.cat([as_pairs(part) for part in ids]))
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Append labelled images to every memory that the mode reads, without training."""

@@ -16,7 +16,7 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.memory.bank import FeatureBank
-from hma_ft.memory.ring_buffer import NO_ID, ids_overlap
+from hma_ft.memory.ring_buffer import NO_ID, as_pairs, ids_overlap
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
 from hma_ft.methods.choose import add_to_score, best_choice
 from hma_ft.methods.neighbours import l2_normalize
@@ -161,6 +161,15 @@ class Cache(Method):
     def memories(self, mode: str) -> dict[str, Memory]:
         """The keys that were not trained; those that were are weights."""
         return {"cache": self.bank}
+
+    def lookup_rows(self, mode: str) -> LabelledFeatures | None:
+        """All keys, each under the image that it began as: trained ones as they are now."""
+        keys, labels = self._cached()
+        filled = labels != NO_CLASS
+        if not bool(filled.any()):
+            return None
+        ids = as_pairs(torch.cat([self.head.ids, self.bank.ids]))
+        return LabelledFeatures(keys[filled], labels[filled], ids[filled])
 
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further keys."""

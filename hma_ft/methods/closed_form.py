@@ -82,6 +82,10 @@ class ClosedForm(Method):
         """What the classifier is linear in: features float64 [B, D] -> [B, M]."""
         return features
 
+    def lookup_features(self, features: Tensor) -> Tensor:
+        """What the classifier is linear in."""
+        return self.lift(features.double())
+
     @torch.no_grad()
     def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Choose on val with what is known by then, and solve with everything."""

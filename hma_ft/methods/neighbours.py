@@ -32,6 +32,7 @@ class Nearest(NamedTuple):
 
     similarities: Tensor  # [B, K]; -inf of a row that the query may not read
     labels: Tensor  # [B, K]
+    rows: Tensor  # int64 [B, K]: places in the bank
 
 
 def l2_normalize(features: LabelledFeatures) -> LabelledFeatures:
@@ -76,7 +77,7 @@ def nearest(features: Tensor, ids: Tensor | None, bank: FeatureBank, *, k: int) 
             if ids is not None:
                 similarities = similarities.masked_fill(ids_overlap(ids, bank.ids[rows]), -math.inf)
             top = similarities.topk(min(k, similarities.shape[1]), dim=1)
-            block = Nearest(top.values, bank.labels[rows][top.indices])
+            block = Nearest(top.values, bank.labels[rows][top.indices], top.indices + start)
             found = block if found is None else _merge(found, block, k)
         assert found is not None
         return found
@@ -104,6 +105,6 @@ def weighted_vote(found: Nearest, *, num_classes: int, k: int, temperature: floa
 def _merge(one: Nearest, other: Nearest, k: int) -> Nearest:
     """Return the k nearest of two sets of rows for the same queries."""
     similarities = torch.cat([one.similarities, other.similarities], dim=1)
-    labels = torch.cat([one.labels, other.labels], dim=1)
     kept = similarities.topk(min(k, similarities.shape[1]), dim=1)
-    return Nearest(kept.values, labels.gather(1, kept.indices))
+    labels, rows = (torch.cat(pair, dim=1).gather(1, kept.indices) for pair in zip(one[1:], other[1:], strict=True))
+    return Nearest(kept.values, labels, rows)

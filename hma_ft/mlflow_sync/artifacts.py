@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 AT_START = ("config.yaml", "env.json", "data.json")
-AT_END = ("result.json", "per_class.csv", "confusion.png", "curves.png")
+AT_END = ("result.json", "per_class.csv", "confusion.png", "risk_coverage.png", "curves.png")
 PREDICTIONS = "predictions*.npz"  # one an inference mode; analysis.compare tests over their images
 MODEL = "mlflow_model"  # folder of the run directory that `mlflow models serve` reads; artifact folder `model`
 

@@ -21,7 +21,7 @@ PARAM_LIMIT = 6000  # MLflow's, characters
 TAG_LIMIT = 8000
 DIGEST_LIMIT = 12  # MLflow takes 36; the column "Dataset" shows so many
 # what says nothing about a result; the recipe's values count where they arrive: optimizer.lr and so on
-_LEFT_OUT = ("task", "fresh", "run", "input", "output", "sweep", "tracking", "method.recipe")
+_LEFT_OUT = ("task", "fresh", "run", "input", "output", "coverage", "nearest", "sweep", "tracking", "method.recipe")
 
 
 class Point(NamedTuple):

@@ -26,7 +26,7 @@ class RunRecord:
     """Writes one run directory. Only rank 0 has one, under a RunLock.
 
     config.yaml (resolved, frozen), status.json, metrics.jsonl, env.json, data.json, result.json, predictions*.npz,
-    per_class.csv; the figures and checkpoints/ are written by others at the paths that `path` gives.
+    per_class.csv; val_predictions.npz, the figures and checkpoints/ are written by others beside these.
     """
 
     def __init__(self, directory: Path, status: Status) -> None:

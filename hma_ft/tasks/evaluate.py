@@ -1,15 +1,20 @@
-"""`task=evaluate run=DIR`: repeat a finished run's metrics from its weights."""
+"""`task=evaluate run=DIR`: repeat a finished run's metrics from its weights.
+
+A run of an earlier version lacks the confidences on val that `coverage` of `task=predict` reads; they are then written.
+"""
 
 import math
+import os
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from hma_ft.config.schema import Config, Precision
-from hma_ft.engine.final_evaluation import evaluate_all
+from hma_ft.engine.final_evaluation import evaluate_all, val_predictions
 from hma_ft.engine.repeatability import EXACT, Move, differences, expected_move, tolerances
-from hma_ft.finished_run import open_for_command
+from hma_ft.finished_run import FinishedRun, open_for_command
+from hma_ft.rundir import val_predictions as val_record
 
 
 class Repeated(NamedTuple):
@@ -39,8 +44,10 @@ def evaluate(config: Config, given: frozenset[str] = frozenset()) -> int:
         run.note(f"the {split} images below dataset.root={run.config.dataset.root} are not those of the record")
     different = differences(*run.arithmetics)
     move = expected_move(run.config.trainer.precision, *run.arithmetics)
-    repeated, absent = [], []
+    repeated, absent, val = [], [], None
     for split, suffix, predictions, metrics in evaluate_all(run.evaluator, run.method, run.splits):
+        if (split, suffix) == ("val", ""):
+            val = val_predictions(predictions)
         allowed = tolerances(predictions.probabilities, predictions.labels, move) if different else {}
         for name, value in metrics.scalars(f"{split}{suffix}").items():
             if name in run.result:
@@ -51,7 +58,18 @@ def evaluate(config: Config, given: frozenset[str] = frozenset()) -> int:
     if run.is_main_process:
         _print(repeated)
         _explain(run.config.trainer.precision, different, move, absent)
-    return 1 if any(metric.differs for metric in repeated) else 0
+    differs = any(metric.differs for metric in repeated)
+    if val is not None and not differs:
+        _complete(run, val)
+    return 1 if differs else 0
+
+
+def _complete(run: FinishedRun, val: val_record.ValPredictions) -> None:
+    """Write the predictions of val into the record, if it lacks them and may be written."""
+    path = run.directory / val_record.FILE
+    if run.is_main_process and not path.exists() and os.access(run.directory, os.W_OK):
+        val.write(run.directory)
+        run.note(f"an earlier version made it, which kept no predictions of val; they are in {path} now")
 
 
 def _print(repeated: list[Repeated]) -> None:

@@ -1,86 +1,95 @@
-"""`task=predict run=DIR input=FOLDER`: classify images with a finished run's weights, into a CSV.
+"""`task=predict run=DIR input=FOLDER`: classify images with a finished run's weights, into CSV or JSON lines.
 
-`memory=FOLDER` and `memory_remove=FILE` change the memory that is read, see `predict_memory`.
+`memory=FOLDER` and `memory_remove=FILE` change the memory that is read, see `predict_memory`; `coverage` leaves images
+without a class, see `predict_unknown`.
 """
 
-import csv
+from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from torch import Tensor
+from rich.progress import Progress
 
 from hma_ft.config.schema import Config
 from hma_ft.data.image_files import SUFFIXES, LeftOut, images_below
-from hma_ft.engine.predictor import Predictor
 from hma_ft.errors import UserError
 from hma_ft.finished_run import open_for_command
-from hma_ft.memory.ring_buffer import NO_ID
 from hma_ft.names import counted, printable
-from hma_ft.tasks.images import ImageBatch, read_batches
+from hma_ft.tasks.classify_images import ImageClassifier
+from hma_ft.tasks.images import read_batches
 from hma_ft.tasks.predict_memory import change_memories
+from hma_ft.tasks.predict_unknown import NO_THRESHOLD, choose_threshold
+from hma_ft.tasks.prediction_files import UNKNOWN, writer_for
 
-TOP = 5
+NEAREST = 3  # images of a memory that are named where the command says nothing
 
 
 def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
-    """Write file, class, probability and the top 5 of every image under `input`, in the headline inference mode.
+    """Write the class of every image under `input`, in the headline inference mode.
 
     The run's data set is not needed.
 
     Images that can't be read are skipped and named; returns 1 if none could be read.
     """
-    folder = Path(config.input or "")
+    folder, output = Path(config.input or ""), Path(config.output or "predictions.csv")
     left_out = LeftOut()
+    paths = _images_below(folder, left_out)
+    run = open_for_command(config, given)
+    threshold = NO_THRESHOLD if config.coverage is None else choose_threshold(run, config.coverage)
+    mode = run.modes[0]
+    run.prepare_inference(mode)
+    changed = change_memories(config, run, mode)
+    classify = ImageClassifier(
+        run,
+        mode,
+        threshold=threshold.value,
+        nearest=NEAREST if config.nearest is None else config.nearest,
+        added_names=changed.names,
+    )
+    console, terminal = Console(), Console(stderr=True)
+    _print(console, [*left_out.in_words(), *left_out.unreadable, *changed.lines, *threshold.lines])
+    done, unknown, unreadable, lying = 0, 0, list[str](), list[Path]()
+    size = run.config.trainer.eval_batch_size
+    with (
+        output.open("w", newline="", encoding="utf-8") as file,
+        run.method.inference(mode),
+        Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
+    ):
+        writer = writer_for(output)(file, with_memory=classify.lookup is not None)
+        images = bar.add_task("classifying", total=len(paths))
+        for batch in read_batches(paths, run.transform, size=size, identify=changed.identify):
+            for prediction in classify(batch, folder):
+                writer.write(prediction)
+                unknown += not prediction.answered
+            done += len(batch.paths)
+            unreadable += batch.failed
+            lying += batch.lying
+            bar.update(images, completed=done + len(unreadable))
+    _print(console, [*_on_orientation(lying), *(f"skipped: {problem}" for problem in unreadable)])
+    of_these = "" if config.coverage is None else f", {unknown} of them as {UNKNOWN}"
+    _print(console, [f"{done} images classified into {output}{of_these}, {len(unreadable)} skipped"])
+    return 0 if done else 1
+
+
+def _images_below(folder: Path, left_out: LeftOut) -> list[Path]:
+    """The images under `input`. UserError where there is none."""
     paths = images_below(folder, left_out)
     if not paths:
         found = "".join(f"; {line}" for line in [*left_out.in_words(), *left_out.unreadable])
         raise UserError(f"input={printable(folder)} holds no images ({', '.join(sorted(SUFFIXES))}){found}")
-    run = open_for_command(config, given)
-    output, console = Path(config.output or "predictions.csv"), Console()
-    mode = run.modes[0]
-    run.prepare_inference(mode)
-    identify, changes = change_memories(config, run, mode)
-    for line in [*left_out.in_words(), *left_out.unreadable, *changes]:
-        console.print(line, markup=False, soft_wrap=True)
-    done, unreadable, lying = 0, [], list[Path]()
-    with output.open("w", newline="") as file, run.method.inference(mode):
-        writer = csv.writer(file)
-        writer.writerow(["file", "class", "probability", *(f"top{rank}" for rank in range(1, TOP + 1))])
-        size = run.config.trainer.eval_batch_size
-        for batch in read_batches(paths, run.transform, size=size, identify=identify):
-            unreadable += batch.failed
-            lying += batch.lying
-            for name, row in zip(batch.paths, _probabilities(run.predictor, batch), strict=True):
-                writer.writerow([printable(name.relative_to(folder)), *_described(row, run.class_names)])
-                done += 1
-    if lying:
-        console.print(
-            f"{counted(len(lying), 'image')} read as stored, though an EXIF orientation says otherwise (such as "
-            f"{printable(lying[0])}): this run was trained with dataset.exif_orientation=false",
-            markup=False,
-            soft_wrap=True,
-        )
-    for problem in unreadable:
-        console.print(f"skipped: {problem}", markup=False, soft_wrap=True)
-    console.print(f"{done} images classified into {output}, {len(unreadable)} skipped", markup=False)
-    return 0 if done else 1
+    return paths
 
 
-def _probabilities(predictor: Predictor, batch: ImageBatch) -> Tensor:
-    """Class probabilities [B, C]."""
-    if not batch.images:
-        return torch.empty(0, predictor.method.num_classes)
-    features = predictor.features_of(torch.stack(batch.images))
-    ids = torch.tensor(batch.ids, device=features.device)
-    return predictor.classify(features, None if bool((ids == NO_ID).all()) else ids)
-
-
-def _described(probabilities: Tensor, class_names: list[str]) -> list[str]:
-    """Class, its probability, and the best classes with theirs."""
-    best = probabilities.topk(min(TOP, len(probabilities)))
-    ranked = [
-        (class_names[index], value) for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+def _on_orientation(lying: list[Path]) -> list[str]:
+    """A line on images that were not turned upright, if there are any."""
+    if not lying:
+        return []
+    return [
+        f"{counted(len(lying), 'image')} read as stored, though an EXIF orientation says otherwise (such as "
+        f"{printable(lying[0])}): this run was trained with dataset.exif_orientation=false"
     ]
-    padding = [""] * (TOP - len(ranked))
-    return [ranked[0][0], f"{ranked[0][1]:.6f}", *(f"{name}={value:.4f}" for name, value in ranked), *padding]
+
+
+def _print(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,16 +29,22 @@ from hma_ft.names import printable
 from hma_ft.tasks.images import Identify, no_id, read_batches
 
 
-def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identify, list[str]]:
-    """Do what the configuration says; call it after `prepare_inference` and before `inference`.
+class ChangedMemories(NamedTuple):
+    """What the task knows of the memories afterwards."""
 
-    Returns what tells the id of an input image, so that an image never reads its own row, and lines to print.
+    identify: Identify  # the id of an input image, so that an image never reads its own row
+    names: dict[int, str]  # of the images that were added, by id
+    lines: list[str]  # to print
+
+
+def change_memories(config: Config, run: FinishedRun, mode: str) -> ChangedMemories:
+    """Do what the configuration says; call it after `prepare_inference` and before `inference`.
 
     Raises:
         UserError: a method or mode that reads no memory, a folder that is no class, a sample that is not known.
     """
     if config.memory is None and config.memory_remove is None:
-        return no_id, []
+        return ChangedMemories(no_id, {}, [])
     memories = run.method.memories(mode)
     if not memories:
         raise UserError(
@@ -63,7 +70,7 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> tuple[Identi
             f"memory {name}: {len(added.labels)} images added, {rows(of)} rows now"
             for name, of in run.method.memories(mode).items()
         ]
-    return known, lines
+    return ChangedMemories(known, known.names, lines)
 
 
 def rows(memory: Memory) -> int:
@@ -115,6 +122,7 @@ class _ImageIds:
     def __init__(self, held: HeldImages) -> None:
         self.ids = held.by_digest()
         self.next_id = 1 + max(held.ids.tolist(), default=NO_ID)
+        self.names: dict[int, str] = {}  # of added images, by id
 
     def __call__(self, path: Path, image: Tensor) -> int:
         """The id of an image file, decoded uint8 [3, H, W]; NO_ID where no memory holds it."""
@@ -126,6 +134,7 @@ class _ImageIds:
         if sample == NO_ID:
             sample = self.next_id
             self.next_id += 1
+            self.names[sample] = printable(path)
         for digest in _digests(path, image):
             self.ids.setdefault(digest, sample)
         return sample

@@ -37,7 +37,7 @@ def test_the_metrics_of_a_half_precision_run_are_repeated(finished: Train, capsy
     assert "differs" not in printed
     assert "Computed as the run was (bf16, same device): tolerance 1e-06." in printed
     rows = [line for line in printed.splitlines() if line.startswith("│ ") and "/" in line]
-    assert len(rows) == 30 and all(f"{EXACT:.1e}" in row for row in rows)
+    assert len(rows) == 36 and all(f"{EXACT:.1e}" in row for row in rows)
 
 
 def test_another_number_of_threads_widens_the_tolerance(finished: Train, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hma_ft.reporting.figures import confusion_png, curves_png
+from hma_ft.reporting.risk_coverage_figure import risk_coverage_png
 
 
 def confusion(classes: int) -> np.ndarray:
@@ -53,9 +54,20 @@ def test_curves_of_any_run(tmp_path: Path, rows: list[dict]) -> None:
         assert image.size == (1440, 456)
 
 
+@pytest.mark.parametrize("wrong", [[0], [1], [1, 0], [0] * 50, [0, 1, 1] * 200], ids=len)
+def test_risk_coverage_of_any_split(tmp_path: Path, wrong: list[int]) -> None:
+    answered = np.arange(1, len(wrong) + 1)
+    risk = np.cumsum(wrong) / answered
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        risk_coverage_png(tmp_path / "curve.png", answered / len(wrong), risk, area=risk.mean())
+    with Image.open(tmp_path / "curve.png") as image:
+        assert image.size == (672, 504)
+
+
 def test_matplotlib_and_mlflow_are_imported_late() -> None:
     code = (
-        "import sys, hma_ft.reporting.figures, hma_ft.rundir.record, hma_ft.reporting.console\n"
+        "import sys, hma_ft.reporting.risk_coverage_figure, hma_ft.rundir.record, hma_ft.reporting.console\n"
         "import hma_ft.tasks.sync, hma_ft.mlflow_sync.logger\n"
         "sys.exit(bool({'mlflow', 'matplotlib', 'torch'} & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ from analysis.compare.metric import Metric
 from analysis.compare.records.run import Predictions, Run
 from analysis.compare.statistics.crossed import Differences
 
-PER_IMAGE = ("top1", "top5", "mean_per_class", "nll")  # metrics that are means over images; ECE is none
+PER_IMAGE = ("top1", "top5", "mean_per_class", "nll")  # metrics that are means over images; ECE and AURC are none
 _LEAST_PROBABILITY = np.finfo(np.float32).tiny  # that counts in NLL, as in hma_ft.engine.metrics, which imports torch
 
 

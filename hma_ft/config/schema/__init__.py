@@ -109,7 +109,11 @@ class Config:
     input: str | None = None  # folder of images, of predict
     memory: str | None = None  # FOLDER/CLASS/images that predict adds to the memory it reads, without training
     memory_remove: str | None = None  # text file: training samples that predict takes out of the memory
-    output: str | None = None  # of predict a CSV file (null: predictions.csv), of export a folder (null: RUN/export),
+    coverage: float | None = None  # of predict: share of val that the least probability of an answer keeps, above 0, at
+    # most 1; images below it get the class `unknown`. null: every image gets a class
+    nearest: int | None = None  # of predict: images of the memory that it names for each image (null: 3; 0: none)
+    output: str | None = None  # of predict a CSV file, or JSON lines where it ends in .jsonl (null: predictions.csv),
+    # of export a folder (null: RUN/export),
     # of prepare a JSON file (null: RUNS_DIR/prepare/DATASET.json)
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
