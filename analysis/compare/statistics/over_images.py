@@ -27,9 +27,7 @@ class ImageTest(NamedTuple):
     p_mcnemar: float
 
 
-def image_test(
-    differences: np.ndarray, *, level: float = 0.95, totals: np.ndarray | None = None
-) -> ImageTest:
+def image_test(differences: np.ndarray, *, level: float = 0.95, totals: np.ndarray | None = None) -> ImageTest:
     """From differences [N], group minus baseline, of the shares of seeds that are right about each image.
 
     `totals` [N] say by their signs which of the two is ahead where the differences can't, being parts of a mean.

@@ -1,4 +1,4 @@
-"""What tables say where test images are in groups, of one patient, camera or site, that are resampled in their place."""
+"""What tables say where test images are in groups (patient, camera or site), which are resampled in their place."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def without_groups(comparison: Comparison, rows: Sequence[Mapping[str, Any]]) ->
         and any(row["dataset"] == group.dataset and row["images"] and not row["groups"] for row in rows)
     }
     return [
-        f"{dataset} has groups of images ({_OPTION}) that records from before they were kept don't know: its images are "
-        "resampled as if they were independent, and intervals are too narrow; repeat the runs with fresh=true"
+        f"{dataset} has groups of images ({_OPTION}) that older records lack: its images are resampled as if they were "
+        "independent, and intervals are too narrow; repeat the runs with fresh=true"
         for dataset in sorted(found)
     ]

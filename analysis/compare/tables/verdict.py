@@ -62,9 +62,9 @@ def _over_both(differences: Differences, level: float) -> dict[str, Any]:
     """Seeds and test images may be others."""
     units, images = by_group(differences), len(np.unique(differences.images))
     kind = "images" if differences.groups is None else "groups of images"
-    row: dict[str, Any] = {"basis": f"seeds and {kind}" if units.shares_images else f"seeds, each with {kind} of its own"}
+    basis = f"seeds and {kind}" if units.shares_images else f"seeds, each with {kind} of its own"
     found = crossed_test(units, level=level)._replace(images_apart=int((np.abs(totals(differences)) > 1e-9).sum()))
-    row |= {"groups": 0 if differences.groups is None else found.images}
+    row: dict[str, Any] = {"basis": basis, "groups": 0 if differences.groups is None else found.images}
     bootstrap = pigeonhole_interval(units, level=level)
     row |= found._asdict() | {"pigeonhole_low": bootstrap.low, "pigeonhole_high": bootstrap.high}
     row |= {f"variance_{name}": value for name, value in row.pop("components")._asdict().items()} | {"p": row.pop("p")}
@@ -154,9 +154,9 @@ def _note(rows: pd.DataFrame) -> str:
     )
     grouped = f"{SENTENCE} Images needed are then groups. " if len(rows) and rows["groups"].any() else ""
     return (
-        f"{over_both if not only.all() else ''}{grouped}{over_seeds if only.any() else ''}The verdict is taken after Holm's "
-        f"correction for the {len(rows)} rows of the table. Seeds needed: on these test images; images needed: with "
-        "this number of seeds; (both): together, as neither alone is enough. They are for "
+        f"{over_both if not only.all() else ''}{grouped}{over_seeds if only.any() else ''}The verdict is taken after "
+        f"Holm's correction for the {len(rows)} rows of the table. Seeds needed: on these test images; images needed: "
+        "with this number of seeds; (both): together, as neither alone is enough. They are for "
         f"{POWER:.0%} power, if difference and variances are as seen."
     )
 
