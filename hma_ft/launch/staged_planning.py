@@ -77,8 +77,8 @@ def _require_no_choice_by_folds(
     tuned = [candidate for candidate in candidates if candidate.is_tuned]
     if len(folds) > 1 and tuned and settings.tune.seeds:
         raise UserError(
-            f"{FOLD} has {len(folds)} values, in each of which sweep.tune would choose {tuned[0].method}'s settings apart: "
-            "set sweep.tune.seeds=[] and give the settings, or sweep the grid without stages and choose by "
+            f"{FOLD} has {len(folds)} values, in each of which sweep.tune would choose settings of {tuned[0].method} "
+            "apart: set sweep.tune.seeds=[] and give the settings, or sweep the grid without stages and choose by "
             "python -m analysis.compare --tune"
         )
 
