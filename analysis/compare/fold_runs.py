@@ -76,8 +76,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(result: dict[str, Any], key: str) -> float:
-    value = result.get(key)
-    return float(value) if _is_number(value) else math.nan
+    return float(result[key]) if _is_number(result.get(key)) else math.nan
 
 
 def _required(run: Run, suffix: str) -> Predictions:

@@ -55,7 +55,7 @@ def _row(comparison: Comparison, group: Group, base: Group) -> dict[str, object]
         return None
     units = by_group(found)
     by_unit = np.bincount(units.images, weights=units.values) / len(pairs)
-    place = {"dataset": group.dataset, "group": group.label, "baseline": base.label}
+    place: dict[str, object] = {"dataset": group.dataset, "group": group.label, "baseline": base.label}
     place |= {"images": int(found.images.max()) + 1, "groups": 0 if found.groups is None else len(by_unit)}
     place |= {"seeds": [run.params["seed"] for run, _ in pairs]}
     return place | image_test(by_unit, level=comparison.level, totals=totals(found))._asdict()
