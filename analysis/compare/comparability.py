@@ -1,15 +1,15 @@
 """What differs between runs, and what must not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from analysis.compare.folds import unpooled
 from analysis.compare.groups import Group
-from analysis.compare.records.frame import column, setting, takes_steps
+from analysis.compare.records.frame import setting
 from analysis.compare.select import natural
-from hma_ft.config.fingerprint import LEFT_OUT
-from hma_ft.config.reads import TRAINING
-from hma_ft.config.schema import Reads
+from analysis.compare.settings import settings_read, within
+from hma_ft.config.check_dataset import FOLD
 
 _LISTED = 4  # values that a sentence names
 # Settings that must be equal on one data set, beside the splits.
@@ -23,35 +23,10 @@ _SPLIT_SEED = "dataset.split_seed"
 _NO_SETTING = ("dataset.root", "dataset.download")
 
 
-def counts(key: str) -> bool:
-    """Whether a setting can change a result; what hma_ft.config.fingerprint leaves out can't."""
-    return "." in key and not _within(key, LEFT_OUT)
-
-
-def _within(key: str, groups: Iterable[str]) -> bool:
-    return any(key == group or key.startswith(f"{group}.") for group in groups)
-
-
-def _settings_read(runs: pd.DataFrame) -> pd.DataFrame:
-    """Settings that count, as text; nan where a run does not read them.
-
-    A weights file is what it holds, whatever its path, where the record knows that.
-    """
-    settings = {key: setting(runs, key) for key in sorted(filter(counts, runs.columns))}
-    if "model.weights" in settings:
-        digests = "sha256 " + runs["weights"].astype(str).str[:12]
-        settings["model.weights"] = settings["model.weights"].where(runs["weights"].isna(), digests)
-    # older records don't say what their method declares
-    reads_hma = column(runs, "method.reads").astype(object).fillna(Reads.hma.value).str.contains(Reads.hma.value)
-    for groups, readers in ((TRAINING, takes_steps(runs)), (("method.hma",), reads_hma)):
-        settings |= {key: values.where(readers) for key, values in settings.items() if _within(key, groups)}
-    return pd.DataFrame(settings)
-
-
 def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
     """Values of each group by setting: all settings that differ, the seed and what changes no result left out."""
     runs = pd.concat([group.every_run for group in groups])
-    settings = _settings_read(runs)
+    settings = settings_read(runs)
     found = {}
     for key in settings.columns[settings.nunique() > 1]:
         by_group = settings[key].dropna().groupby(runs["group"], sort=False)
@@ -62,19 +37,28 @@ def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
 def problems(groups: Sequence[Group], *, by: Sequence[str], tuned: Sequence[str]) -> list[str]:
     """What should be equal and is not, a line each. Settings that group or are tuned may differ."""
     runs = pd.concat([group.every_run for group in groups])
+    single = unpooled(runs)
     seed_draws_split = splits_follow_seeds(runs)
     free = [*by, *tuned, *([_SPLIT_SEED] if seed_draws_split else [])]
-    settings = _settings_read(runs).drop(columns=free, errors="ignore")
+    settings = settings_read(runs).drop(columns=free, errors="ignore")
     found = [line for group in groups for line in _mixed(group, settings)]
     for dataset, own in runs.groupby("dataset.name", sort=False):
         for split in ("train", "val", "test"):
-            for seed, part in own.groupby("seed") if seed_draws_split else [("", own)]:
-                of_seed = f" of seed {seed}" if seed_draws_split else ""
-                found += _other_split(split, f"the {split} split{of_seed}", part, str(dataset))
+            for which, part in _of_equal_splits(single[single["dataset.name"] == dataset], by_seed=seed_draws_split):
+                found += _other_split(split, f"the {split} split{which}", part, str(dataset))
         for key in settings.columns:
-            if _within(key, EQUAL_KEYS) and key not in _NO_SETTING:
+            if within(key, EQUAL_KEYS) and key not in _NO_SETTING:
                 found += _unequal(f"{key} on {dataset}", _beside_recipe(key, settings.loc[own.index, key], own), own)
-    return found + _unequal("the commit", runs["commit"], runs)
+    return found + _unequal("the commit", single["commit"], single)
+
+
+def _of_equal_splits(runs: pd.DataFrame, *, by_seed: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The runs on a data set that should have the same splits, and whose those are, in words."""
+    folds = setting(runs, FOLD) if "members" in runs else pd.Series("none", runs.index)
+    seeds = runs["seed"] if by_seed else pd.Series("", runs.index)
+    for (seed, fold), part in runs.groupby([seeds, folds]):
+        of_fold = f" of fold {fold}" if fold != "none" else ""
+        yield f"{of_fold}{f' of seed {seed}' if by_seed else ''}", part
 
 
 def _beside_recipe(key: str, values: pd.Series, runs: pd.DataFrame) -> pd.Series:
@@ -131,7 +115,7 @@ def _listed(values: Sequence[str]) -> str:
 
 def warnings(groups: Sequence[Group]) -> list[str]:
     """What does not stop a comparison, but should be known."""
-    runs = pd.concat([group.every_run for group in groups])
+    runs = unpooled(pd.concat([group.every_run for group in groups]))
     found = []
     for name, key, effect in (
         ("device", "device", "times and memory can't be compared"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.compare.comparability import one_line, problems, warnings
+from analysis.compare.folds import pool_folds
 from analysis.compare.groups import Group, find_group, make_groups
 from analysis.compare.metric import METRICS, Metric
 from analysis.compare.records.frame import has_mode, headlines, score
@@ -87,13 +88,14 @@ def compare(
 ) -> Comparison:
     """Group the runs and look whether they may be compared. UserError where not, unless `force` is set."""
     by, tuned = [resolve_key(key, runs) for key in by], [resolve_key(key, runs) for key in tuned]
+    runs, fold_notes = pool_folds(runs, by=by, tuned=tuned)
     if mode is not None and not has_mode(runs, mode).any():
         raise UserError(f"no run was evaluated with --inference {mode}: hma runs have alone, batch and support")
     groups = make_groups(runs, by=by, tuned=tuned, mode=mode)
     wrong = problems(groups, by=by, tuned=tuned)
     if wrong and not force:
         raise UserError(f"the runs can't be compared: {one_line(wrong)}; --force compares them all the same")
-    notes = [*(f"NOT COMPARABLE (--force): {line}" for line in wrong), *notes, *warnings(groups)]
+    notes = [*(f"NOT COMPARABLE (--force): {line}" for line in wrong), *notes, *fold_notes, *warnings(groups)]
     label = find_group(groups, baseline) if baseline is not None else None
     found = Comparison(source, groups, by, tuned, METRICS[metric], mode, label, level, notes)
     found.notes.extend([*_mode_notes(found), *_grid_notes(found)])

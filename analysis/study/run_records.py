@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.compare.comparability import counts
 from analysis.compare.records.archive import write_archive
 from analysis.compare.records.run import Sweep
+from analysis.compare.settings import counts
 
 
 def write_run_records(runs: pd.DataFrame, sweep: Sweep, folder: Path) -> list[Path]:

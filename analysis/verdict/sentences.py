@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.compare.tables.image_groups import unit
+
 Row = dict[str, Any]
 
 
@@ -85,10 +87,10 @@ def _needs(row: Row) -> str:
     if row["seeds_needed"] is not None:
         return f" (needs {row['seeds_needed']:,} seeds to decide)"
     if row["images_needed"] is not None:
-        return f" (needs {row['images_needed']:,} test images to decide)"
+        return f" (needs {row['images_needed']:,} {unit(row)} to decide)"
     if row["both_needed"] is not None:
         both = row["both_needed"]
-        return f" (needs {both['seeds']:,} seeds and {both['images']:,} test images to decide)"
+        return f" (needs {both['seeds']:,} seeds and {both['images']:,} {unit(row)} to decide)"
     return ""
 
 
@@ -102,7 +104,7 @@ def _too_few(compared: dict[str, Any], rows: Sequence[Row]) -> list[str]:
         if seeds < least:
             found.append(f"{seeds} {few} too few to judge {named}, which takes at least {least}")
         else:
-            found.append(f"the test images that tell {named} apart are too few to judge")
+            found.append(f"the {unit(mine[0])} that tell {named} apart are too few to judge")
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hma_ft.config.schema import DatasetConfig
 
+FOLD = "dataset.options.fold"
 _FOLD = re.compile(r"([1-9]\d*)/([1-9]\d*)", re.ASCII)
 
 
@@ -22,7 +23,7 @@ def option_problems(dataset: DatasetConfig) -> Iterator[str]:
     """One line for each option that can't work, whatever the data are."""
     fold, group = dataset.options.get("fold"), dataset.options.get("group")
     if fold is not None and fold_numbers(str(fold)) is None:
-        yield f"dataset.options.fold={fold} must be i/k, fold i of k: 1/5 to 5/5 for five folds; or null"
+        yield f"{FOLD}={fold} must be i/k, fold i of k: 1/5 to 5/5 for five folds; or null"
     if isinstance(group, str):
         try:
             re.compile(group)

@@ -23,5 +23,12 @@ class DrawRules:
             return None
         return torch.from_numpy(np.unique(np.asarray(self.groups[split], dtype=str), return_inverse=True)[1])
 
+    def of_images(self, split: str, indices: Tensor | None = None) -> list[str] | None:
+        """The group of each image of a split, or of those at `indices` [M]; None where there are no groups."""
+        if split not in self.groups:
+            return None
+        found = self.groups[split]
+        return list(found) if indices is None else [found[index] for index in indices.tolist()]
+
 
 NO_RULES = DrawRules()

@@ -34,6 +34,7 @@ class Splits:
     class_names: list[str]
     seen_in_training: Tensor | None = None  # indices of the training images that steps are made of; None: all
     notes: list[str] = field(default_factory=list)  # what the user should know about how they came about, a line each
+    test_groups: list[str] | None = None  # of each test image: its patient, camera or site; None: not known
     trains_on_val: bool = False  # train holds the images of val too, of which figures on val then say nothing
 
     @property
@@ -97,6 +98,7 @@ def made_harder(splits: Splits, config: DatasetConfig) -> Splits:
     if config.one_batch is not None:
         few = spread(len(splits.train), config.one_batch)
         splits.train = splits.val = splits.test = Subset(splits.train, few)
+        splits.test_groups = None
     if config.held_out_classes:
         new = [
             are_new(part.labels, splits.class_names, config.held_out_classes, config.split_seed)
@@ -133,9 +135,10 @@ def complete(parts: dict[str, ImageDataset], config: DatasetConfig, rules: DrawR
     if "test" in parts:
         if rules.fold is not None:
             raise UserError("dataset.options.fold is for images without a test split: move that one away, or set null")
-        test = parts["test"]
+        test, test_groups = parts["test"], rules.of_images("test")
     else:
         kept, drawn = _drawn_test(train.labels, groups, config, rules.fold)
+        test_groups = rules.of_images("train", drawn)
         train, test, groups = Subset(train, kept), Subset(train, drawn), None if groups is None else groups[kept]
         notes.append(_how_drawn(config, rules, own_val="val" in parts))
     if "val" in parts:
@@ -146,7 +149,7 @@ def complete(parts: dict[str, ImageDataset], config: DatasetConfig, rules: DrawR
     else:
         kept, drawn = draw_groups(train.labels, groups, config.val_fraction, config.split_seed, what="val")
         train, val = Subset(train, kept), Subset(train, drawn)
-    return Splits(train, val, test, train.class_names, notes=notes)
+    return Splits(train, val, test, train.class_names, notes=notes, test_groups=test_groups)
 
 
 def _drawn_test(

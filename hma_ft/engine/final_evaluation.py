@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -103,13 +103,15 @@ def _write_predictions(
     record: RunRecord, predictions: Predictions, metrics: Metrics, splits: Splits, suffix: str
 ) -> None:
     """predictions.npz of the headline, predictions_MODE.npz of other modes; table and figures of the headline."""
+    ids = predictions.ids.numpy()
     record.write_predictions(
-        predictions.ids.numpy(),
+        ids,
         predictions.labels.numpy(),
         predictions.probabilities.numpy(),
         splits.class_names,
         name=f"predictions{suffix}.npz",
-        keys=image_keys(splits.test)[predictions.ids.numpy()],
+        keys=image_keys(splits.test)[ids],
+        groups=None if splits.test_groups is None else group_numbers(splits.test_groups)[ids],
     )
     if not suffix:
         record.write_per_class(metrics.per_class)
@@ -131,7 +133,16 @@ def image_keys(samples: ImageDataset) -> np.ndarray:
     occurrences: Counter[str] = Counter()
     keys = np.empty(len(samples), dtype=np.int64)
     for index, content in enumerate(samples.raw_digests()):
-        name = f"{content} {occurrences[content]}".encode()
-        keys[index] = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little", signed=True)
+        keys[index] = _number(f"{content} {occurrences[content]}")
         occurrences[content] += 1
     return keys
+
+
+def group_numbers(groups: Sequence[str]) -> np.ndarray:
+    """Numbers int64 [N] that are equal for equal names of groups, in any split, and do not spell the names."""
+    return np.array([_number(group) for group in groups], dtype=np.int64)
+
+
+def _number(text: str) -> int:
+    """A text as a signed number of 64 bits."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)

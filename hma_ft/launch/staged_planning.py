@@ -11,6 +11,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from hma_ft.config import as_read
+from hma_ft.config.check_dataset import FOLD
 from hma_ft.config.nearest import nearest
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
@@ -47,6 +48,7 @@ def make_staged_plan(
     labels = _labels([settings_of(job.overrides) for job in composed])
     candidates = [_candidate(job, label, settings) for job, label in zip(composed, labels, strict=True)]
     plan = StagedPlan(candidates, [job.template for job in composed], checked_options(settings, candidates, []))
+    _require_no_choice_by_folds(candidates, [job.overrides for job in composed], settings)
     require_valid([plan.config(attempt) for attempt in _one_of_each_point(plan)])
     described = [plan.config(attempt._replace(share=1.0)) for attempt in first_attempts(plan)]
     plan.candidates = [
@@ -68,6 +70,20 @@ def given_and_not_tuned(composed: Sequence[Composed], settings: SweepConfig) -> 
     given = {key for job in composed for key in settings_of(job.overrides)}
     keys = [key for described in settings.tune.grids.values() if isinstance(described, Mapping) for key in described]
     return [str(key) for key in dict.fromkeys(keys) if key in given] if settings.tune.seeds else []
+
+
+def _require_no_choice_by_folds(
+    candidates: Sequence[Candidate], overrides: Sequence[Sequence[str]], settings: SweepConfig
+) -> None:
+    """UserError where val would choose settings in each fold apart: the folds of a seed are one score."""
+    folds = {settings_of(job)[FOLD] for job in overrides if FOLD in settings_of(job)}
+    tuned = [candidate for candidate in candidates if candidate.is_tuned]
+    if len(folds) > 1 and tuned and settings.tune.seeds:
+        raise UserError(
+            f"{FOLD} has {len(folds)} values, in each of which sweep.tune would choose settings of {tuned[0].method} "
+            "apart: set sweep.tune.seeds=[] and give the settings, or sweep the grid without stages and choose by "
+            "python -m analysis.compare --tune"
+        )
 
 
 def _require_methods(name: str, table: Mapping[str, object], methods: Collection[str]) -> None:
@@ -122,13 +138,16 @@ def _length(config: Config) -> Length:
 
 
 def _telling_apart(configs: Sequence[Config], tuned: Collection[str]) -> list[str]:
-    """Settings in which candidates of one method on one data set differ, which alone would be taken for one."""
+    """Settings in which candidates of one method on one data set differ, which alone would be taken for one.
+
+    Not the fold of cross-validation: the folds of a seed are one, as its comparison has them.
+    """
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
     for config in configs:
         place = config.method.name, config.dataset.name
         groups.setdefault(place, []).append(params(dataclasses.asdict(config)))
     keys = [key for group in groups.values() for key in varied_keys(group)]
-    return [key for key in dict.fromkeys(keys) if key != "seed" and key not in tuned]
+    return [key for key in dict.fromkeys(keys) if key not in ("seed", FOLD) and key not in tuned]
 
 
 def _sweep(plan: StagedPlan, name: str, runs_dir: str) -> Sweep:

@@ -138,10 +138,12 @@ class RunRecord:
         *,
         name: str = "predictions.npz",
         keys: "np.ndarray | None" = None,
+        groups: "np.ndarray | None" = None,
     ) -> None:
         """ids int64 [N], labels int64 [N], probabilities float32 [N, C], class_names str [C].
 
-        `keys` int64 [N] are equal for the same image in any split, while an id is its place in this one.
+        `keys` int64 [N] are equal for the same image in any split, while an id is its place in this one; `groups`
+        int64 [N] for images of one group (patient, camera, site). Raises ValueError where lengths differ.
         """
         import numpy as np
 
@@ -151,8 +153,8 @@ class RunRecord:
             "probabilities": np.asarray(probabilities, dtype=np.float32),
             "class_names": np.asarray(list(class_names), dtype=np.str_),
         }
-        if keys is not None:
-            arrays["keys"] = np.asarray(keys, dtype=np.int64)
+        optional = {"keys": keys, "groups": groups}
+        arrays |= {name: np.asarray(array, dtype=np.int64) for name, array in optional.items() if array is not None}
         lengths = {name: len(array) for name, array in arrays.items() if name != "class_names"}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"predictions differ in length: {lengths}")

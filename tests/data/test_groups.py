@@ -65,6 +65,9 @@ def test_folds_are_a_partition_in_equal_shares(root: str, group: list[str]) -> N
         assert not names(fold, "test") & (names(fold, "train") | names(fold, "val"))
     if group:
         assert all(len({Path(name).name[:3] for name in found}) == 4 for found in tests)
+    for fold in folds:
+        patients = [Path(fold.test.sample_id(index)).name[:3] for index in range(len(fold.test))]
+        assert fold.test_groups == (patients if group else None)
 
 
 def test_a_patient_in_two_folders_is_one_line(tmp_path: Path) -> None:

@@ -131,3 +131,16 @@ def test_mistakes_are_plain_lines(templates: dict[str, DictConfig], changes: dic
     with pytest.raises(UserError) as error:
         planned(templates, dataclasses.replace(SETTINGS, **changes))  # type: ignore[arg-type]  # fields by name
     assert line in str(error.value)
+
+
+def test_folds_are_compared_as_one_and_not_chosen_in_apart(templates: dict[str, DictConfig]) -> None:
+    jobs = []
+    for number in (1, 2, 3):
+        for method, template in templates.items():
+            own = template.copy()
+            OmegaConf.update(own, "dataset.options.fold", f"{number}/3", force_add=True)
+            jobs.append(Composed([f"method={method}", f"dataset.options.fold={number}/3"], own, []))
+    with pytest.raises(UserError, match="has 3 values, in each of which sweep"):
+        make_staged_plan(jobs, SETTINGS, METHODS)
+    plan, _ = make_staged_plan(jobs, dataclasses.replace(SETTINGS, tune=TuneConfig()), METHODS)
+    assert len(plan.candidates) == 6 and plan.options.by == []

@@ -1,8 +1,8 @@
 """The finished runs of a sweep in one small file, to be compared when their directories are gone.
 
 A file `NAME.records.npz` holds of every run the settings, the result, the digests of its data, the environment (neither
-folders nor the text of uncommitted changes) and the class that it gave each test image; neither probabilities nor
-curves.
+folders nor the text of uncommitted changes) and the class that it gave each test image, with the number of its group;
+neither probabilities nor curves.
 """
 
 import hashlib
@@ -71,12 +71,11 @@ def _add(arrays: dict[str, np.ndarray], run: Run) -> dict[str, dict[str, Any]]:
         found = run.read_predictions(suffix)
         if found is None:
             continue
-        keys = b"" if found.keys is None else found.keys.tobytes()
-        digest = hashlib.sha256(found.ids.tobytes() + found.labels.tobytes() + keys).hexdigest()[:8]
-        arrays.setdefault(f"ids-{digest}", found.ids)
-        arrays.setdefault(f"labels-{digest}", found.labels)
-        if found.keys is not None:
-            arrays.setdefault(f"keys-{digest}", found.keys)
+        about = {"ids": found.ids, "labels": found.labels, "keys": found.keys, "groups": found.groups}
+        images = {name: array for name, array in about.items() if array is not None}
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in images.values())).hexdigest()[:8]
+        for name, array in images.items():
+            arrays.setdefault(f"{name}-{digest}", array)
         name = f"predicted-{run.fingerprint[:12]}{suffix}"
         arrays[name] = found.predicted.astype(np.uint16)
         places[suffix] = {"pictures": digest, "predicted": name, "class_names": found.class_names}
@@ -90,8 +89,9 @@ def _predictions(
     if place is None:
         return None
     digest, predicted = place["pictures"], arrays[place["predicted"]].astype(np.int64)
-    keys = arrays.get(f"keys-{digest}")
-    return Predictions(arrays[f"ids-{digest}"], arrays[f"labels-{digest}"], predicted, place["class_names"], keys=keys)
+    ids, labels = arrays[f"ids-{digest}"], arrays[f"labels-{digest}"]
+    keys, groups = arrays.get(f"keys-{digest}"), arrays.get(f"groups-{digest}")
+    return Predictions(ids, labels, predicted, place["class_names"], keys=keys, groups=groups)
 
 
 def _without_places(env: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,8 +90,9 @@ def read_predictions(path: Path) -> Predictions:
             names = [str(name) for name in arrays["class_names"]]
             probabilities = arrays["probabilities"][order]
             predicted = probabilities.argmax(axis=1)
-            keys = arrays["keys"][order] if "keys" in arrays else None
-            return Predictions(arrays["ids"][order], arrays["labels"][order], predicted, names, probabilities, keys)
+            keys, groups = (arrays[name][order] if name in arrays else None for name in ("keys", "groups"))
+            ids, labels = arrays["ids"][order], arrays["labels"][order]
+            return Predictions(ids, labels, predicted, names, probabilities, keys, groups)
     except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile, zlib.error) as error:
         reason = f"{path} can't be read ({error})"
         raise UserError(f"{reason}: repeat the run with fresh=true, or remove the file") from error

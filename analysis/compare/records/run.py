@@ -20,6 +20,7 @@ class Predictions:
     class_names: list[str]
     probabilities: np.ndarray | None = None  # float32 [N, C]; an archive has none
     keys: np.ndarray | None = None  # int64 [N], equal for the same image in any split; older records have none
+    groups: np.ndarray | None = None  # int64 [N], equal for images of one patient, camera or site; None: not known
 
     @property
     def correct(self) -> np.ndarray:

@@ -35,6 +35,7 @@ class Differences(NamedTuple):
     values: np.ndarray  # float [M]
     seeds: np.ndarray  # int [M], from 0
     images: np.ndarray  # int [M], from 0; seeds that share an image share its number
+    groups: np.ndarray | None = None  # int [M], from 0: the group of each image; None where images are independent
 
     @classmethod
     def of_matrix(cls, matrix: np.ndarray) -> "Differences":
@@ -90,8 +91,11 @@ class Design(NamedTuple):
 
 
 def crossed_test(differences: Differences, *, level: float = 0.95) -> CrossedTest:
-    """The test over both. With one seed, or one image a seed, only the mean is known."""
-    values, seeds, images = differences
+    """The test over both. With one seed, or one image a seed, only the mean is known.
+
+    `differences` has a value for each independent image, or for each group of them (`clusters.by_group`).
+    """
+    values, seeds, images, _ = differences
     per_seed = np.bincount(seeds)
     mean = float((np.bincount(seeds, weights=values) / per_seed).mean())
     apart = int((np.abs(np.bincount(images, weights=values)) > 1e-9).sum())
@@ -110,7 +114,7 @@ def crossed_test(differences: Differences, *, level: float = 0.95) -> CrossedTes
 
 def variance_components(differences: Differences) -> Components:
     """Estimate the components from the mean squared differences of pairs; needs two seeds and two images a seed."""
-    values, seeds, images = differences
+    values, seeds, images, _ = differences
     values = values - values.mean()  # the sums below are then as exact as they can be
     total, pairs = _squared_differences(values, np.zeros(len(values), dtype=int))
     same_seed, seed_pairs = _squared_differences(values, seeds)
@@ -142,7 +146,7 @@ def at_least_0(variance: float) -> float:
 
 def _design(differences: Differences) -> Design:
     """Each seed counts alike, and each image of a seed."""
-    values, seeds, images = differences
+    values, seeds, images, _ = differences
     per_seed = np.bincount(seeds)
     count = len(per_seed)
     weights = 1.0 / (count * per_seed[seeds])

@@ -72,7 +72,15 @@ def paired_differences(pairs: Sequence[tuple[Run, Run]], metric: Metric, mode: s
         values = _by_class(values, labels)
     seeds = np.repeat(np.arange(len(pairs)), [len(found) for found in values])
     images = np.unique(np.concatenate(numbers[::2]), return_inverse=True)[1]
-    return Differences(np.concatenate(values), seeds, images)
+    return Differences(np.concatenate(values), seeds, images, _group_numbers(predictions))
+
+
+def _group_numbers(predictions: Sequence[Predictions]) -> np.ndarray | None:
+    """Group of each test image of every second prediction, int [M] from 0; None where one knows none."""
+    groups = [found.groups for found in predictions if found.groups is not None]
+    if len(groups) < len(predictions):
+        return None
+    return np.unique(np.concatenate(groups[::2]), return_inverse=True)[1]
 
 
 def _by_class(values: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> list[np.ndarray]:

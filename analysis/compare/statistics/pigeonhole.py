@@ -33,7 +33,7 @@ def pigeonhole_interval(differences: Differences, *, level: float = 0.95) -> Int
 
 def _crossed(differences: Differences, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Means of resamples: how often a value counts is how often its seed was drawn, times how often its image was."""
-    values, seeds, images = differences
+    values, seeds, images, _ = differences
     _, images = np.unique(images, return_inverse=True)
     shape = seeds.max() + 1, images.max() + 1
     table, there = np.zeros(shape), np.zeros(shape)
@@ -47,7 +47,7 @@ def _crossed(differences: Differences, generator: np.random.Generator) -> Iterat
 
 def _nested(differences: Differences, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Means of resamples: seeds, then as many images of each as it has."""
-    values, seeds, _ = differences
+    values, seeds = differences.values, differences.seeds
     of_seed = [values[seeds == seed] for seed in np.unique(seeds)]
     count = len(of_seed)
     for size in _batches(max(map(len, of_seed))):

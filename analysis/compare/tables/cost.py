@@ -3,6 +3,7 @@
 import math
 
 from analysis.compare.comparison import Comparison
+from analysis.compare.folds import unpooled
 from analysis.compare.groups import Group
 from analysis.compare.metric import plain
 from analysis.compare.records.frame import TIMED, column, cost
@@ -54,7 +55,8 @@ def cost_table(comparison: Comparison) -> Table:
 
 def _row(group: Group) -> dict[str, object]:
     costs = {name: cost(group.runs, key) for name, key in COSTS.items()}
-    return {"dataset": group.dataset, "group": group.label, **costs, "devices": sorted(set(group.runs["device"]))}
+    devices = sorted(set(unpooled(group.runs)["device"]))
+    return {"dataset": group.dataset, "group": group.label, **costs, "devices": devices}
 
 
 def _before_costs(comparison: Comparison) -> str:

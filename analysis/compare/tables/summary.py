@@ -5,11 +5,13 @@ import math
 import pandas as pd
 
 from analysis.compare.comparison import Comparison
+from analysis.compare.folds import unpooled
 from analysis.compare.groups import Group
 from analysis.compare.metric import METRICS
-from analysis.compare.records.frame import column, score
+from analysis.compare.records.frame import column, score, setting
 from analysis.compare.statistics.over_seeds import summarize
 from analysis.compare.tables.table import PLACE, Column, Table, frame, words
+from hma_ft.config.check_dataset import FOLD
 
 
 def summary_table(comparison: Comparison) -> Table:
@@ -85,11 +87,12 @@ def _step(step: float) -> str:
 
 def runs_table(comparison: Comparison) -> Table:
     """Every run that was read, and whether its numbers count."""
-    metric, runs = comparison.metric, pd.concat([group.every_run for group in comparison.groups])
+    metric, runs = comparison.metric, unpooled(pd.concat([group.every_run for group in comparison.groups]))
     columns = [
         words("run", "run"),
         words("group", "group"),
         Column("seed", "seed"),
+        Column("fold", "fold"),
         Column(f"val {metric.unit}", "val", metric.text),
         # test metrics of settings that val did not choose are not shown
         Column(f"test {metric.unit}", "test", metric.text),
@@ -100,6 +103,7 @@ def runs_table(comparison: Comparison) -> Table:
     rows = rows.rename(columns={"name": "run", "dataset.name": "dataset", "choice": "setting"}).assign(
         val=score(runs, "val", metric.key, comparison.mode),
         test=score(runs, "test", metric.key, comparison.mode).where(runs["chosen"]),
+        fold=setting(runs, FOLD).replace("none", ""),
         best_step=column(runs, "best/step").astype(float),
         commit=runs["commit"],
     )

@@ -3,16 +3,19 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.groups import Group
 from analysis.compare.metric import plain, probability
+from analysis.compare.statistics.clusters import by_group, totals
 from analysis.compare.statistics.crossed import Components, Differences, at_least_0, crossed_test
 from analysis.compare.statistics.image_differences import PER_IMAGE, paired_differences
 from analysis.compare.statistics.needed import POWER, SEEDS_UP_TO, Needed, fewest, needed
 from analysis.compare.statistics.over_seeds import holm, min_attainable_p, paired_test
 from analysis.compare.statistics.pigeonhole import pigeonhole_interval
+from analysis.compare.tables.image_groups import SENTENCE, groups_column, unit, without_groups
 from analysis.compare.tables.paired_seeds import paired_runs, seed_differences
 from analysis.compare.tables.table import PLACE, Column, Table, frame, raw_records, words
 
@@ -33,6 +36,7 @@ def verdict_table(comparison: Comparison) -> Table:
         *PLACE,
         Column("seeds", "seeds"),
         Column("images", "images", lambda images: plain(images) if images else ""),
+        groups_column(),
         Column(f"difference, {metric.difference_unit}", "difference", metric.signed),
         Column(percent, ("low", "high"), metric.signed_interval),
         Column(f"{percent} (pigeonhole)", ("pigeonhole_low", "pigeonhole_high"), metric.signed_interval),
@@ -56,21 +60,23 @@ def _row(comparison: Comparison, group: Group, base: Group) -> dict[str, Any]:
 
 def _over_both(differences: Differences, level: float) -> dict[str, Any]:
     """Seeds and test images may be others."""
-    basis = "seeds and images" if differences.shares_images else "seeds, each with images of its own"
-    row: dict[str, Any] = {"basis": basis}
-    found = crossed_test(differences, level=level)
-    bootstrap = pigeonhole_interval(differences, level=level)
+    units, images = by_group(differences), len(np.unique(differences.images))
+    kind = "images" if differences.groups is None else "groups of images"
+    basis = f"seeds and {kind}" if units.shares_images else f"seeds, each with {kind} of its own"
+    found = crossed_test(units, level=level)._replace(images_apart=int((np.abs(totals(differences)) > 1e-9).sum()))
+    row: dict[str, Any] = {"basis": basis, "groups": 0 if differences.groups is None else found.images}
+    bootstrap = pigeonhole_interval(units, level=level)
     row |= found._asdict() | {"pigeonhole_low": bootstrap.low, "pigeonhole_high": bootstrap.high}
     row |= {f"variance_{name}": value for name, value in row.pop("components")._asdict().items()} | {"p": row.pop("p")}
-    units = min(found.seeds, found.images_apart) if found.images_apart else found.seeds
-    return row | {"min_attainable_p": min_attainable_p(units)}
+    fewer = min(found.seeds, found.images_apart) if found.images_apart else found.seeds
+    return row | {"images": images, "min_attainable_p": min_attainable_p(fewer)}
 
 
 def _over_seeds(differences: pd.Series, level: float) -> dict[str, Any]:
     """Seeds may be others, the test images are held fixed."""
     found = paired_test(differences.to_numpy(), level=level)
     n = found.pairs
-    row = {"basis": SEEDS_ONLY, "seeds": n, "images": 0, "images_per_seed": 0, "images_apart": 0}
+    row = {"basis": SEEDS_ONLY, "groups": 0, "seeds": n, "images": 0, "images_per_seed": 0, "images_apart": 0}
     row |= {"difference": found.difference, "se": found.sd / math.sqrt(n) if n else math.nan, "df": n - 1}
     row |= {"low": found.t_low, "high": found.t_high, "pigeonhole_low": math.nan, "pigeonhole_high": math.nan}
     row |= {"variance_seed": found.sd**2, "variance_image": math.nan, "variance_rest": math.nan}
@@ -104,7 +110,7 @@ def _decided(row: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
     elif not can_decide and row["seeds"] < row["least_seeds"]:
         verdict = f"underpowered (needs {row['least_seeds']} seeds){only}"
     elif not can_decide:
-        verdict = f"underpowered (needs {row['least_images']:,} test images)"
+        verdict = f"underpowered (needs {row['least_images']:,} {unit(row)})"
     elif small:
         verdict = ("better" if higher == comparison.metric.higher_is_better else "worse") + only
     else:
@@ -146,10 +152,11 @@ def _note(rows: pd.DataFrame) -> str:
     over_seeds = (
         f"Where the verdict says `{SEEDS_ONLY}`, it is that of the sign-flip test with the test images held fixed. "
     )
+    grouped = f"{SENTENCE} Images needed are then groups. " if len(rows) and rows["groups"].any() else ""
     return (
-        f"{over_both if not only.all() else ''}{over_seeds if only.any() else ''}The verdict is taken after Holm's "
-        f"correction for the {len(rows)} rows of the table. Seeds needed: on these test images; images needed: with "
-        "this number of seeds; (both): together, as neither alone is enough. They are for "
+        f"{over_both if not only.all() else ''}{grouped}{over_seeds if only.any() else ''}The verdict is taken after "
+        f"Holm's correction for the {len(rows)} rows of the table. Seeds needed: on these test images; images needed: "
+        "with this number of seeds; (both): together, as neither alone is enough. They are for "
         f"{POWER:.0%} power, if difference and variances are as seen."
     )
 
@@ -168,8 +175,8 @@ def verdict_notes(comparison: Comparison, table: Table) -> list[str]:
             f"{comparison.alpha:.3g}; it takes {few[0]['least_seeds']} seeds at the least"
         )
     found += [
-        f"{row['group']} and {row['baseline']} differ on {row['images_apart']} of {row['images']:,} test images of "
-        f"{row['dataset']}: too few for a verdict"
+        f"{row['group']} and {row['baseline']} differ on {row['images_apart']} of "
+        f"{row['groups'] or row['images']:,} {unit(row)} of {row['dataset']}: too few for a verdict"
         for row in weak
         if row not in few
     ]
@@ -179,6 +186,7 @@ def verdict_notes(comparison: Comparison, table: Table) -> list[str]:
         found.append(f"verdicts over seeds only, {reason}: {'; '.join(fixed)}")
     elif fixed:
         found.append(f"{metric.title} is no mean over images: its verdicts are over seeds only")
+    found += without_groups(comparison, rows)
     if comparison.baseline is not None and not rows:
         found.append(f"there is nothing beside the baseline {comparison.baseline}")
     return found

@@ -49,7 +49,7 @@ def write_run(tmp_path: Path) -> WriteRun:
 
     `right` [N] bool: which test images are recognised, or their number, the first ones. `modes`: the same by inference
     mode. `settings`: dotted keys of the configuration; `data` and `env` replace entries of data.json and env.json.
-    `keys` int64 [N] name the test images.
+    `keys` int64 [N] name the test images, `groups` int64 [N] their groups.
     """
 
     def write(
@@ -64,6 +64,7 @@ def write_run(tmp_path: Path) -> WriteRun:
         data: dict[str, Any] | None = None,
         env: dict[str, Any] | None = None,
         keys: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
         state: str = "finished",
         folder: str = "runs",
     ) -> Path:
@@ -90,8 +91,9 @@ def write_run(tmp_path: Path) -> WriteRun:
             mask = np.arange(IMAGES) < mask if isinstance(mask, int) else mask
             order = np.random.default_rng([seed, len(method)]).permutation(len(mask))  # as loaders may have it
             ids, labels, probabilities = (array[order] for array in answers(mask))
-            named = None if keys is None else keys[order]
-            record.write_predictions(ids, labels, probabilities, CLASSES, name=f"predictions{suffix}.npz", keys=named)
+            named, grouped = (None if array is None else array[order] for array in (keys, groups))
+            name = f"predictions{suffix}.npz"
+            record.write_predictions(ids, labels, probabilities, CLASSES, name=name, keys=named, groups=grouped)
             result |= {f"test{suffix}/top1": float(mask.mean()), f"test{suffix}/ece": 0.1 + seed / 100}
             result |= {f"val{suffix}/top1": val, f"test{suffix}/nll": 1.0}
         record.write_result(result)
