@@ -12,7 +12,7 @@ _BINS = 15  # as in hma_ft.engine.metrics, which imports torch; certainty has a 
 
 
 def pooled_metrics(predictions: Predictions) -> dict[str, float]:
-    """Top-1, top-5, class mean, NLL and ECE over all images; those that the predictions can't tell are left out."""
+    """Top-1, top-5, class mean, NLL, ECE and AURC over all images; those that the predictions can't tell are left out."""
     counts = np.bincount(predictions.labels)
     hits = np.bincount(predictions.labels, weights=predictions.correct)
     occurring = counts > 0
@@ -24,6 +24,7 @@ def pooled_metrics(predictions: Predictions) -> dict[str, float]:
     if predictions.probabilities is not None:
         confidence = predictions.probabilities.max(axis=1).clip(0.0, 1.0)
         found["ece"] = _calibration_error(confidence, predictions.correct)
+        found["aurc"] = _risk_coverage_area(confidence, predictions.correct)
     return found
 
 
@@ -39,3 +40,11 @@ def _calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     bins = np.searchsorted(edges, confidence, side="right") - 1
     gaps = np.bincount(bins, weights=correct - confidence.astype(float))
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _risk_coverage_area(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Mean risk over all coverages, errors spread evenly over images of equal confidence, as in the runs' results."""
+    _, group, sizes = np.unique(-confidence.astype(float), return_inverse=True, return_counts=True)
+    shares = np.bincount(group, weights=~correct.astype(bool)) / sizes
+    answered = np.arange(1, len(confidence) + 1)
+    return float((np.repeat(shares, sizes).cumsum() / answered).mean())

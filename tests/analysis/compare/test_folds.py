@@ -44,7 +44,7 @@ def write_seeds(write_fold: WriteRun, gains: Mapping[str, int], seeds: int = 2, 
                 write_fold(method, number, seed=seed, right=right, **more)
 
 
-@pytest.mark.parametrize("metric", ["top1", "top5", "mean_per_class", "nll", "ece"])
+@pytest.mark.parametrize("metric", ["top1", "top5", "mean_per_class", "nll", "ece", "aurc"])
 def test_a_seed_is_scored_over_the_images_of_its_folds(tmp_path: Path, write_fold: WriteRun, metric: str) -> None:
     write_seeds(write_fold, {"head": 0, "full": 6})
     row = summary(compare(tmp_path, "--metric", metric))["full"]
