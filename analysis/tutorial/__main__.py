@@ -21,8 +21,8 @@ from hma_ft.config.paths import path_argument
 from hma_ft.errors import UserError
 
 PICTURES = "tutorial"  # the folder beside the page
-_QUICK = Size(per_class=20, methods="head,knn", seeds=range(2), steps=(*SMALL[:2], "trainer.max_steps=10"))
-_SETTLED = "head"  # the method that the tutorial goes on with
+_QUICK = Size(per_class=20, methods="head,knn,logreg", seeds=range(2), steps=(*SMALL[:2], "trainer.max_steps=10"))
+_SETTLED = "logreg"  # the method that the tutorial goes on with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

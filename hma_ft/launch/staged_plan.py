@@ -68,8 +68,10 @@ class StagedState:
 
     @property
     def notes(self) -> list[str]:
-        """All that was decided, a line each."""
-        return [*filter(None, [self.estimate]), *(f"{label}: {text}" for label, text in self.choices.items() if text)]
+        """All that was decided, a line each; how long it takes only while it takes, or where it left something out."""
+        tells_time = self.estimate and (self.stage != DONE or self.left_out)
+        choices = [f"{label}: {text}" for label, text in self.choices.items() if text]
+        return [self.estimate, *choices] if tells_time else choices
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from hma_ft.files.lock import is_held
 from hma_ft.launch.backend import backend_of
 from hma_ft.launch.states import JobState, TrialState
-from hma_ft.launch.sweep import Sweep, Trial
+from hma_ft.launch.sweep import Submission, Sweep, Trial
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status
 from hma_ft.rundir.metric_log import Row, read_rows
 from hma_ft.rundir.status import State, Status, read_status
@@ -36,14 +37,20 @@ class TrialRow:
 
 def sweep_status(sweep: Sweep) -> list[TrialRow]:
     """All trials of a sweep. Raises SlurmSilent while Slurm doesn't answer, UserError without Slurm's commands."""
-    jobs = active_jobs(sweep)
-    return [trial_row(sweep, trial, jobs.get(trial.key)) for trial in sweep.trials]
+    submissions = sweep.submissions()
+    jobs = _jobs(sweep, submissions)
+    latest = max((submission.number for submission in submissions), default=0)
+    return [trial_row(sweep, trial, jobs.get(trial.key), latest=latest) for trial in sweep.trials]
 
 
 def active_jobs(sweep: Sweep) -> dict[str, JobState]:
     """The trials that wait or run, by key. Raises as `sweep_status`."""
+    return _jobs(sweep, sweep.submissions())
+
+
+def _jobs(sweep: Sweep, submissions: Sequence[Submission]) -> dict[str, JobState]:
     jobs: dict[str, JobState] = {}
-    for submission in sweep.submissions():
+    for submission in submissions:
         # the queue before the files: what leaves the queue in between has written its end by then
         jobs |= backend_of(submission).job_states(sweep, submission)
     return jobs
@@ -56,8 +63,11 @@ def goes_on(sweep: Sweep) -> bool:
     return any(backend_of(submission).goes_on(sweep, submission) for submission in of_command)
 
 
-def trial_row(sweep: Sweep, trial: Trial, job: JobState | None) -> TrialRow:
-    """One trial, whose job is among `active_jobs` or None."""
+def trial_row(sweep: Sweep, trial: Trial, job: JobState | None, *, latest: int | None = None) -> TrialRow:
+    """One trial, whose job is among `active_jobs` or None.
+
+    `latest`: number of the last submission that was asked for jobs; a later one is being handed over meanwhile.
+    """
     directory = Path(trial.directory)
     if not directory.is_absolute():
         directory = Path(sweep.folder) / directory
@@ -77,13 +87,17 @@ def trial_row(sweep: Sweep, trial: Trial, job: JobState | None) -> TrialRow:
         left = seconds_left(directory, run)
         note = "; ".join(filter(None, [job.reason if job else "", code]))
         return TrialRow(trial, TrialState.running, step, steps, seconds_left=left, note=note)
-    return _unattended(sweep, trial, run, said)
+    return _unattended(sweep, trial, run, said, latest)
 
 
-def _unattended(sweep: Sweep, trial: Trial, run: Status | None, said: TrialStatus | None) -> TrialRow:
+def _unattended(
+    sweep: Sweep, trial: Trial, run: Status | None, said: TrialStatus | None, latest: int | None
+) -> TrialRow:
     """Not finished, and nobody works on it."""
     step, steps = (run.step, run.max_steps) if run is not None else (0, 0)
     spec = sweep.launch_spec(trial.key)
+    if spec is not None and latest is not None and spec.submission > latest:
+        return TrialRow(trial, TrialState.queued, step, steps)
     submission = sweep.submission(spec.submission) if spec is not None else None
     state = TrialState.new if run is None else TrialState.continues
     if submission is None:  # never submitted as a part of this sweep

@@ -54,7 +54,7 @@ def test_every_command_works_and_stands_on_the_page(tmp_path: Path) -> None:
     small = {
         "--per-class 20": "--per-class 50",
         "max_steps=10 ": "max_steps=100 ",
-        "head,knn ": "head,knn,logreg,hma_head ",
+        "head,knn,logreg ": "head,knn,logreg,hma_head ",
     }
     for short, long in {**small, "seed=0,1 ": f"seed={','.join(map(str, Size().seeds))} "}.items():
         made = [command.replace(short, long) for command in made]

@@ -1,7 +1,9 @@
 """Small things with a right and a wrong answer: places of GPUs, attempts of a trial, changed code, time left."""
 
+import dataclasses
 import json
 import os
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from hma_ft.launch.code_changes import code_changed, digest_of_changes
 from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, visible_gpus
 from hma_ft.launch.options import SlurmOptions
 from hma_ft.launch.slurm import SlurmBackend
-from hma_ft.launch.sweep import LaunchSpec
-from hma_ft.launch.sweep_status import seconds_left
+from hma_ft.launch.states import TrialState
+from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, Trial, write_record
+from hma_ft.launch.sweep_status import seconds_left, sweep_status, trial_row
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 from hma_ft.launch.trial_status_writer import TrialStatusWriter
 from hma_ft.rundir.status import Status
@@ -94,3 +97,13 @@ def test_time_left_is_told_from_the_present_piece(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     left = seconds_left(tmp_path, Status(step=25, max_steps=125))
     assert left == pytest.approx(200, abs=3)
+
+
+def test_a_trial_that_is_being_handed_over_has_not_failed(tmp_path: Path) -> None:
+    """The queue was asked before the submission was there, and the trial's record is read after it."""
+    trial = Trial("a", "seed=0", str(tmp_path / "run"))
+    sweep = Sweep(tmp_path, "demo", [trial], str(tmp_path))
+    sweep.save_submission(Submission(1, "local", socket.gethostname(), {}, [trial.key]))
+    write_record(sweep.trial_directory(trial.key) / "order.json", dataclasses.asdict(LaunchSpec(submission=1)))
+    assert trial_row(sweep, trial, None, latest=0).state is TrialState.queued
+    assert [row.state for row in sweep_status(sweep)] == [TrialState.failed]  # nobody took it up

@@ -12,7 +12,7 @@ _BINS = 15  # as in hma_ft.engine.metrics, which imports torch; certainty has a 
 
 
 def pooled_metrics(predictions: Predictions) -> dict[str, float]:
-    """Top-1, top-5, class mean, NLL, ECE and AURC over all images; those that the predictions can't tell are left out."""
+    """The metrics of a run over all images; those that the predictions can't tell are left out."""
     counts = np.bincount(predictions.labels)
     hits = np.bincount(predictions.labels, weights=predictions.correct)
     occurring = counts > 0
