@@ -155,9 +155,9 @@ HEADS: dict[str, Head] = {  # by the class that `method.target` names
         "W = (X'X + lambda I)^-1 X'Y on standardised features", "0; C D + C solved for", "big_vision's fewshot_lsr"
     ),
     "KernelRidge": Head(
-        "sum over training images of exp(-gamma |h - h_i|^2 / v) a_i, a = (K + lambda I)^-1 (Y - prior)",
+        "sum over training images of exp(-gamma |h - h_i| / d) a_i, a = (K + lambda I)^-1 (Y - prior)",
         "0; stores N (D + C)",
-        "Rasmussen and Williams, 2006, section 2.2",
+        "Belkin et al., ICML 2018",
     ),
     "RanPAC": Head("ridge on ReLU(h P), P random [D, M]", "0; C M solved for", "McDonnell et al., NeurIPS 2023"),
     "LDA": Head(

@@ -16,25 +16,29 @@ from hma_ft.methods.choose import Choice, Solution, choose
 from hma_ft.methods.closed_form import ClosedForm, cholesky, free_bytes
 from hma_ft.methods.options import POSITIVE, list_of, read_options
 
-COPIES = 4  # of the Gram matrix that a solution holds at once: it, squared distances, it with the ridge, its factor
+COPIES = 4  # of the Gram matrix that a solution holds at once: it, distances, it with the ridge, its factor
+LEAST_DISTANCE = 1e-12  # where all training images are the same
 
 
 class KernelRidge(ClosedForm):
     """logits = scale * (sum over training images i of k(h, h_i) a_i + prior), with K the kernel among these images,
 
-        k(h, h') = exp(-gamma |h - h'|^2 / v),   a = (K + ridge I)^-1 (onehot - prior),   prior = shares of the classes,
+        k(h, h') = exp(-gamma |h - h'| / d),   a = (K + ridge I)^-1 (onehot - prior),   prior = shares of the classes,
 
-    v being the mean squared distance between two training images. It is the mean of a Gaussian process (Rasmussen and
-    Williams, Gaussian processes for machine learning, 2006, section 2.2), and attention over all training images whose
-    values are solved for; nearest neighbours and cache models take the labels for values.
+    d being the root mean squared distance between two training images. The kernel is Laplace's (Belkin, Ma and Mandal,
+    To understand deep learning we need to understand kernel learning, ICML 2018); what it predicts is the mean of a
+    Gaussian process (Rasmussen and Williams, Gaussian processes for machine learning, 2006, section 2.2). It is also
+    attention over all training images, without softmax and with values that are solved for; nearest neighbours and
+    cache models take the labels for values.
 
-    `options`: gamma and ridge, the values that val chooses from.
+    `options`: gamma and ridge, the values that val chooses from. Distances are computed without products of vectors,
+    which would lose half their digits where images are alike.
     """
 
     hyperparameter = "ridge"
 
     gamma: Tensor
-    mean_square: Tensor
+    distance: Tensor
 
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         options = read_options(config, {"gamma": list_of(POSITIVE), "ridge": list_of(POSITIVE)})
@@ -43,7 +47,7 @@ class KernelRidge(ClosedForm):
         self.weight = self.weight[:, :0]  # a column for each training image
         self.bank = FeatureBank(backbone.width)
         self.register_buffer("gamma", torch.tensor(self.gammas[0], dtype=torch.float64))
-        self.register_buffer("mean_square", torch.ones((), dtype=torch.float64))
+        self.register_buffer("distance", torch.ones((), dtype=torch.float64))
 
     def remember(self, train: LabelledFeatures) -> None:
         """The features."""
@@ -64,16 +68,14 @@ class KernelRidge(ClosedForm):
 
     def lift(self, features: Tensor) -> Tensor:
         """The kernel of features float64 [B, D] with all training images, [B, N]."""
-        rows = self.bank.features.double()
-        squares = features.square().sum(1)[:, None] + rows.square().sum(1)
-        distances = torch.addmm(squares, features, rows.T, alpha=-2).clamp_min(0)
-        return (distances * (-self.gamma / self.mean_square)).exp()
+        distances = torch.cdist(features, self.bank.features.double(), compute_mode="donot_use_mm_for_euclid_dist")
+        return (distances * (-self.gamma / self.distance)).exp()
 
     def solutions(self, values: Sequence[float]) -> Iterator[Solution]:
         """One for each ridge under which the matrix is positive definite in double precision, with gamma as it is."""
         self._require_room()
         features = self.bank.features.double()
-        self.mean_square = (2 * features.var(0, correction=0).sum()).clamp_min(torch.finfo(torch.float64).tiny)
+        self.distance = (2 * features.var(0, correction=0).sum()).sqrt().clamp_min(LEAST_DISTANCE)
         members = functional.one_hot(self.bank.labels, self.num_classes).double()
         prior = members.mean(0)
         gram = self.lift(features)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge as Theirs
 
 from hma_ft.errors import UserError
@@ -20,9 +21,10 @@ def test_scores_are_scikit_learns(gamma: float, ridge: float, build: Build) -> N
         build, "kernel_ridge", f"method.options.gamma=[{gamma}]", f"method.options.ridge=[{ridge}]", train=train
     )
     x, y = train.features.double(), onehot(train.labels)
-    mean_square = torch.pdist(x).square().sum() * 2 / len(x) ** 2  # pairs of an image with itself count
-    theirs = Theirs(alpha=ridge, kernel="rbf", gamma=float(gamma / mean_square)).fit(x.numpy(), (y - y.mean(0)).numpy())
-    expected = theirs.predict(test.features.double().numpy()) + y.mean(0).numpy()
+    pairs = cdist(x, x)
+    distance = np.sqrt((pairs**2).mean())  # pairs of an image with itself count
+    theirs = Theirs(alpha=ridge, kernel="precomputed").fit(np.exp(-gamma * pairs / distance), (y - y.mean(0)).numpy())
+    expected = theirs.predict(np.exp(-gamma * cdist(test.features.double(), x) / distance)) + y.mean(0).numpy()
     own = method.classify(test.features.double(), None) / method.scale
     np.testing.assert_allclose(own.numpy(), expected, atol=1e-9)
     alone = torch.cat([method.classify(one, None) for one in test.features.double().split(1)])
@@ -31,7 +33,7 @@ def test_scores_are_scikit_learns(gamma: float, ridge: float, build: Build) -> N
 
 def test_gamma_and_ridge_are_the_best_on_val(build: Build) -> None:
     train, val = clusters(60, 1), clusters(200, 2)
-    method = build("kernel_ridge").eval()
+    method = build("kernel_ridge", "method.options.gamma=[0.3,1,3]").eval()
     method.fit(train, val, None)
     assert isinstance(method, KernelRidge)
 
