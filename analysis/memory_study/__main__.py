@@ -48,9 +48,9 @@ def main(arguments: Sequence[str]) -> None:
         evenness.report(out)
     else:
         print(table.table(protocol.read(out / "develop.jsonl"), ["ranpac", "logreg"]))
-        judged, rivals = protocol.read(out / "judge.jsonl"), ["knn", "linear", "ridge", "lda", "logreg", "ranpac"]
+        judged = protocol.read(out / "judge.jsonl")
         print("\n" + table.table(judged, ["ranpac", "logreg"]))
-        print("\n" + table.paired(judged, protocol.CHOSEN, rivals))
+        print("\n" + table.paired(judged, protocol.CHOSEN, protocol.RIVALS))
 
 
 def _given(value: str | None, key: str) -> str:

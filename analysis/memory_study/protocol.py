@@ -15,6 +15,7 @@ from analysis.methods.build import build
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.create import create_untrained
 
+RIVALS = ("knn", "linear", "ridge", "lda", "lda, shrinkage by val", "logreg", "ranpac")
 CHOSEN = "kernel_ridge"  # of all attempts, before the other data sets were looked at
 Run = Callable[[Split, tuple[Tensor, Tensor]], Iterator[tuple[str, Fitted]]]
 

@@ -30,7 +30,7 @@ def table(rows: Rows, references: Sequence[str]) -> str:
 
 
 def paired(rows: Rows, name: str, references: Sequence[str]) -> str:
-    """Markdown: a data set a line, how much better `name` is than each reference."""
+    """Markdown: a data set a line, and the mean over them: how much better `name` is than each reference."""
     accuracies = _accuracies(rows)
     lines = [
         f"| {name} less | " + " | ".join(references) + " |",
@@ -39,7 +39,8 @@ def paired(rows: Rows, name: str, references: Sequence[str]) -> str:
     for data_set, own in accuracies[name].items():
         cells = [difference([own - accuracies[reference][data_set]]) for reference in references]
         lines.append(f"| {data_set} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    every = [[own - accuracies[r][s] for s, own in accuracies[name].items()] for r in references]
+    return "\n".join([*lines, "| mean | " + " | ".join(map(difference, every)) + " |"])
 
 
 def difference(differences: Sequence[np.ndarray]) -> str:
