@@ -36,7 +36,7 @@ TRAINED = (
     "cache",
 )
 METRIC = re.compile(r"\b\d+\.(?:\d{4}|\d\d)(?= )")  # of the table of results
-FITTED = ("knn", "ncm", "ridge", "lda", "ranpac", "logreg")
+FITTED = ("knn", "ncm", "ridge", "lda", "ranpac", "kernel_ridge", "logreg")
 
 
 def only_run(folder: Path, runs: str = "runs") -> Path:
@@ -127,7 +127,13 @@ def test_fitted_heads_need_no_training(method: str, run_py: RunPy, tiny: list[st
     assert figures["test/top1"] > (0.2 if method == "ncm" else 0.3)
     status = json.loads((only_run(tmp_path) / "status.json").read_text())
     assert (status["state"], status["step"], status["max_steps"]) == ("finished", 0, 0)
-    chosen = {"knn": {"k", "temperature"}, "ridge": {"ridge"}, "ranpac": {"ridge"}, "logreg": {"C"}}.get(method, set())
+    chosen = {
+        "knn": {"k", "temperature"},
+        "ridge": {"ridge"},
+        "ranpac": {"ridge"},
+        "logreg": {"C"},
+        "kernel_ridge": {"ridge"},
+    }.get(method, set())
     assert {key.removeprefix("chosen/") for key in figures if key.startswith("chosen/")} == chosen
     again = run_py("task=evaluate", f"run={only_run(tmp_path)}", "trainer.num_workers=0")
     assert again.returncode == 0, again.stdout + again.stderr

@@ -78,7 +78,7 @@ def contents(trained: Trained) -> list[Contents]:
     if not found:
         raise UserError(
             f"run={trained.directory} (method {trained.config.method.name}) has no memory: give a run of method=hma, "
-            "hma_head, hma_head_cls, knn, head_knn, ncm, ridge, ranpac or lda"
+            "hma_head, hma_head_cls, knn, head_knn, ncm, ridge, ranpac, lda or kernel_ridge"
         )
     return found
 

@@ -154,6 +154,11 @@ HEADS: dict[str, Head] = {  # by the class that `method.target` names
     "Ridge": Head(
         "W = (X'X + lambda I)^-1 X'Y on standardised features", "0; C D + C solved for", "big_vision's fewshot_lsr"
     ),
+    "KernelRidge": Head(
+        "sum over training images of exp(-gamma |h - h_i| / d) a_i, a = (K + lambda I)^-1 (Y - prior)",
+        "0; stores N (D + C)",
+        "Belkin et al., ICML 2018",
+    ),
     "RanPAC": Head("ridge on ReLU(h P), P random [D, M]", "0; C M solved for", "McDonnell et al., NeurIPS 2023"),
     "LDA": Head(
         "linear discriminant with a shrunken within-class covariance", "0; C D + C solved for", "Wang et al., ICLR 2024"

@@ -58,6 +58,7 @@ class Choice(NamedTuple):
 
     solution: Solution
     scale: float  # that turns its scores into logits
+    score: Score  # with that scale
 
 
 @torch.no_grad()
@@ -74,7 +75,7 @@ def choose(
     `present` [C]: classes with training images. `lift` makes x of features float64 [N, D]. `fit_scale`: the scores are
     no logits yet, and val also says by what factor they become some.
     """
-    best, reached = None, Score(-math.inf, -math.inf)
+    best: Choice | None = None
     known = present[val.labels]
     numbers = (present.cumsum(0) - 1)[val.labels[known]]  # among the classes that are present
     for solution in solutions:
@@ -86,8 +87,8 @@ def choose(
         )
         scale = best_scale(scores[known][:, present], numbers) if fit_scale else 1.0
         found = score((scale * scores).masked_fill(~present, ABSENT), val.labels)
-        if best is None or found > reached:
-            best, reached = Choice(solution, scale), found
+        if best is None or found > best.score:
+            best = Choice(solution, scale, found)
     return best
 
 

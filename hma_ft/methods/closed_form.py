@@ -7,6 +7,7 @@ them or without; what val has chosen stays as it was chosen.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,7 +17,7 @@ from hma_ft.config.schema import MethodConfig
 from hma_ft.errors import UserError
 from hma_ft.memory.class_sums import ClassSums
 from hma_ft.methods.base import LabelledFeatures, Memory, Method
-from hma_ft.methods.choose import Solution, choose
+from hma_ft.methods.choose import Choice, Solution, choose
 
 
 class ClosedForm(Method):
@@ -90,7 +91,7 @@ class ClosedForm(Method):
     def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
         """Choose on val with what is known by then, and solve with everything."""
         self.remember(train)
-        best = choose(self.solutions(self.candidates), val, self.class_counts > 0, lift=self.lift)
+        best = self.choose(val)
         if best is None:
             raise self.unsolvable(self.candidates)
         self.value.fill_(best.solution.value)
@@ -98,6 +99,10 @@ class ClosedForm(Method):
         if later is not None:
             self.extend(later)
         self._solve()
+
+    def choose(self, val: LabelledFeatures) -> Choice | None:
+        """What val chooses of all that can be solved from what is kept; None if nothing can."""
+        return choose(self.solutions(self.candidates), val, self.class_counts > 0, lift=self.lift)
 
     def unsolvable(self, values: Sequence[float]) -> UserError:
         """What to say where none of these values of the hyperparameter has a solution."""
@@ -218,6 +223,11 @@ def as_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
     return layer.requires_grad_(False)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free where tensors of this device lie."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def cholesky(matrix: Tensor) -> Tensor | None:

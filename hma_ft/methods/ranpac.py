@@ -14,7 +14,7 @@ from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.class_sums import ClassSums
 from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.methods.choose import Solution
-from hma_ft.methods.closed_form import ClosedForm, cholesky, forget_from
+from hma_ft.methods.closed_form import ClosedForm, cholesky, forget_from, free_bytes
 from hma_ft.methods.options import COUNT, POSITIVE, list_of, read_options
 
 COPIES = 3  # of the larger matrix that a solution holds at once: it, it with the ridge, its factor
@@ -101,10 +101,8 @@ class RanPAC(ClosedForm):
     def _condense(self) -> None:
         """Turn features into sums once there are as many images as random features."""
         images, width = len(self.bank), self.sums.width
-        device = self.weight.device
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         elements = width**2 if images >= width else images**2 + images * width
-        _require_room(width, 8 * COPIES * elements, free)
+        _require_room(width, 8 * COPIES * elements, free_bytes(self.weight.device))
         if images >= width:
             bank = self.bank
             self.sums.set(bank.features, bank.labels, bank.ids, centred=False, lift=self.lift)

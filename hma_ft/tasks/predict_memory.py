@@ -50,7 +50,8 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> ChangedMemor
         raise UserError(
             f"run={config.run} reads no memory of training images in its inference mode {mode}: memory and "
             "memory_remove need a run with a real memory (method=hma), inference=support, neighbours (method=knn, "
-            "head_knn) or a head in closed form (method=ncm, ridge, ranpac, lda)"
+            "head_knn) or a head in closed form (method=ncm, ridge, ranpac, lda, "
+            "kernel_ridge)"
         )
     lines = []
     if config.memory_remove is not None:

@@ -64,7 +64,7 @@ def test_completion_offers_choices_in_folders(repository: Path, groups: Groups, 
 
 def test_methods_are_listed_by_family(groups: Groups) -> None:
     found = dict(families(groups))
-    assert found["without training steps"] == ["knn", "lda", "logreg", "ncm", "ranpac", "ridge"]
+    assert found["without training steps"] == ["kernel_ridge", "knn", "lda", "logreg", "ncm", "ranpac", "ridge"]
     assert found["full fine-tuning"] == ["full"]
     assert {"hma", "hma_lora"} <= set(found["memory attention"])
     assert {"lora", "head_cls", "tokens_prop", "partial"} <= set(found["inside a frozen backbone"])

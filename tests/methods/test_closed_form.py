@@ -21,6 +21,7 @@ from tests.methods.test_knn import clusters
 
 MANY, FEW = 300, 60  # training images, more and fewer than the 96 features
 RANPAC = ("ranpac", "method.options.width=128")
+KERNEL = ("kernel_ridge",)
 UN = "method.options.transform=un"
 
 
@@ -147,6 +148,7 @@ def test_ranpac_is_the_published_recursion(count: int, build: Build) -> None:
         ("lda",),
         ("lda", "method.options.shrinkage=0.2"),
         RANPAC,
+        KERNEL,
     ],
     ids=" ".join,
 )
@@ -186,7 +188,7 @@ def test_a_class_that_no_fit_chose_by_is_named(build: Build) -> None:
     """Classes that come later: nothing is chosen with them, and they are predicted."""
     train, val, test = clusters(MANY, 1), clusters(200, 2), clusters(200, 3)
     known, seen = train.labels < 8, val.labels < 8
-    for options in (("ncm",), ("ridge",), ("lda",), RANPAC):
+    for options in (("ncm",), ("ridge",), ("lda",), RANPAC, KERNEL):
         chosen = {}
         for later in (some(train, ~known), None):
             method = build(*options).eval()
@@ -256,7 +258,7 @@ def test_a_dead_feature_does_no_harm(build: Build) -> None:
     assert weight[:, 95].abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("options", [("ncm",), ("ridge",), ("lda",), RANPAC, ("ncm", UN)])
+@pytest.mark.parametrize("options", [("ncm",), ("ridge",), ("lda",), RANPAC, KERNEL, ("ncm", UN)])
 @pytest.mark.parametrize("count", [MANY, FEW])
 def test_all_of_it_is_in_the_saved_weights(options: tuple[str, ...], count: int, build: Build) -> None:
     train, test = clusters(count, 1), clusters(90, 3).features

@@ -170,7 +170,13 @@ def test_weights_that_cancel_round_more(exported: Callable[..., Exported]) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [("method=ncm",), ("method=ranpac", "method.options.width=200"), ("method=cache",), ("method=head_knn_tuned",)],
+    [
+        ("method=ncm",),
+        ("method=ranpac", "method.options.width=200"),
+        ("method=kernel_ridge",),
+        ("method=cache",),
+        ("method=head_knn_tuned",),
+    ],
     ids=" ".join,
 )
 def test_other_heads_load_without_data(arguments: tuple[str, ...], exported: Callable[..., Exported]) -> None:

@@ -122,7 +122,7 @@ def test_removed_samples_are_gone(hma_run: Path, images: Path, predict: Predict)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["ridge", "ranpac", "ncm", "knn"])
+@pytest.mark.parametrize("method", ["ridge", "ranpac", "kernel_ridge", "ncm", "knn"])
 def test_a_class_comes_and_images_go(method: str, train: Train, images: Path, predict: Predict) -> None:
     """Against the head fitted anew, from the features as they are, to what is then there."""
     run = train(f"method={method}", *(["method.options.width=150"] if method == "ranpac" else []))

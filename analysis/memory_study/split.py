@@ -1,0 +1,83 @@
+"""One draw of train and val out of a pool, and what a classifier says of val and test."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from analysis.memory_study.features import Part
+from hma_ft.data.draws import stratified
+from hma_ft.methods.choose import Score, best_scale, score
+from hma_ft.seeds import derive_seed
+
+
+class Split(NamedTuple):
+    """Train and val drawn by a seed; test is the same for all seeds. Features are float64."""
+
+    train: Part
+    val: Part
+    test: Part
+    train_rows: Tensor  # of the pool
+    val_rows: Tensor
+    classes: int
+    seed: int
+
+    @property
+    def one_hot(self) -> Tensor:
+        """Training labels as float64 [N, C]."""
+        return functional.one_hot(self.train.labels, self.classes).double()
+
+
+class Fitted(NamedTuple):
+    """Log-probabilities of a classifier whose settings val chose."""
+
+    val: Tensor  # [V, C]
+    test: Tensor  # [T, C]
+    chosen: str
+    score: Score  # on val
+    scores: tuple[Tensor, Tensor]  # the same before they were scaled
+    left_out: Tensor | None = None  # scores of each training image without itself [N, C]
+
+
+def draw(pool: Part, test: Part, *, val_share: float, seed: int) -> Split:
+    """The split of a seed, stratified."""
+    train_rows, val_rows = stratified(pool.labels, val_share, derive_seed("memory study", seed) % 2**31)
+    features = pool.features.double()
+    return Split(
+        Part(features[train_rows], pool.labels[train_rows]),
+        Part(features[val_rows], pool.labels[val_rows]),
+        Part(test.features.double(), test.labels),
+        train_rows,
+        val_rows,
+        int(pool.labels.max()) + 1,
+        seed,
+    )
+
+
+def calibrated(val: Tensor, test: Tensor, chosen: object, split: Split, left_out: Tensor | None = None) -> Fitted:
+    """Scores of val and test as log-probabilities, by the factor that makes val likeliest."""
+    scale = best_scale(val, split.val.labels)
+    logs = [(scale * scores.double()).log_softmax(1) for scores in (val, test)]
+    return Fitted(*logs, str(chosen), score(logs[0], split.val.labels), (val.double(), test.double()), left_out)
+
+
+def best(candidates: list[Fitted]) -> Fitted:
+    """The candidate that predicts val best: accuracy decides, then likelihood; of equals the first."""
+    return max(candidates, key=lambda fitted: fitted.score)
+
+
+def accuracy(fitted: Fitted, split: Split) -> float:
+    """Top-1 accuracy on test in percent."""
+    return 100 * (fitted.test.argmax(1) == split.test.labels).double().mean().item()
+
+
+def unit(features: Tensor) -> Tensor:
+    """Features at length 1."""
+    return functional.normalize(features, dim=1)
+
+
+def log_shares(weights: Tensor, values: Tensor, floor: float = 1e-6) -> Tensor:
+    """Logarithm of the share of each class among rows read with these weights: [B, N], [N, C] -> [B, C]."""
+    shares = weights @ values / weights.sum(1, keepdim=True) + floor
+    return torch.log(shares / shares.sum(1, keepdim=True))
