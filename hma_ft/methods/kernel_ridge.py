@@ -71,6 +71,10 @@ class KernelRidge(ClosedForm):
         distances = torch.cdist(features, self.bank.features.double(), compute_mode="donot_use_mm_for_euclid_dist")
         return (distances * (-self.gamma / self.distance)).exp()
 
+    def lookup_features(self, features: Tensor) -> Tensor:
+        """The features themselves: their distances are what the kernel sees."""
+        return features
+
     def solutions(self, values: Sequence[float]) -> Iterator[Solution]:
         """One for each ridge under which the matrix is positive definite in double precision, with gamma as it is."""
         self._require_room()

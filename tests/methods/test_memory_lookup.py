@@ -35,10 +35,10 @@ def assert_are(found: list[list[Neighbour]], distances: Tensor, rows: LabelledFe
         assert [n.ids for n in neighbours] == [(sample,) for sample in rows.ids[place].tolist()]
 
 
-@pytest.mark.parametrize("name", ["knn", "head_knn", "cache"])
+@pytest.mark.parametrize("name", ["knn", "head_knn", "cache", "kernel_ridge"])
 def test_it_finds_the_nearest_rows(name: str, build: Build) -> None:
     method = build(name)
-    if name == "knn":
+    if method.fits:
         method.fit(TRAIN, clusters(20, 3))
     elif name == "cache":
         method.init_memory(TRAIN)
