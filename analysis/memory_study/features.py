@@ -1,7 +1,7 @@
 """Frozen features of the data sets of the memory study, computed once through the suite's own pipeline."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ def compute(name: str, root: Path, weights: Path, out: Path, image_size: int) ->
     splits = load_splits(config.dataset)
     pool = _features(_drawn(Joined(splits.train, splits.val), data_set.pool), config)
     test = _features(_drawn(splits.test, data_set.test), config)
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}_{column}": array
         for part, columns in {"pool": pool, "test": test}.items()
         for column, array in columns.items()

@@ -53,13 +53,11 @@ def kernel_ridge(
     """Kernel ridge regression on features of train, val and test, the ridge chosen on val; in float32."""
     train, val, test = (part.float() for part in features)
     grams = [kernel(part, train) for part in (train, val, test)]
-    return solve_kernel_ridge(*grams, RIDGES, name, split, left_out=left_out)
+    return solve_kernel_ridge(grams, RIDGES, name, split, left_out=left_out)
 
 
 def solve_kernel_ridge(
-    gram: Tensor,
-    val: Tensor,
-    test: Tensor,
+    grams: Sequence[Tensor],
     ridges: Sequence[float],
     name: str,
     split: Split,
@@ -67,11 +65,14 @@ def solve_kernel_ridge(
     bias: bool = True,
     left_out: bool = False,
 ) -> Fitted:
-    """The solution for the best ridge, relative to the mean of the Gram matrix' diagonal; [N, N], [V, N], [T, N].
+    """The solution for the best ridge, relative to the mean of the Gram matrix' diagonal.
+
+    `grams`: the kernel of train, val and test with train, [N, N], [V, N], [T, N].
 
     `left_out`: with the prediction of every training image without itself, y_i - a_i / (G^-1)_ii (Rasmussen and
     Williams, Gaussian processes for machine learning, 2006, 5.12).
     """
+    gram, val, test = grams
     scale, targets = gram.diagonal().mean(), split.one_hot.to(gram)
     mean = targets.mean(0) if bias else torch.zeros_like(targets[0])
     identity = torch.eye(len(gram), dtype=gram.dtype)
@@ -82,7 +83,7 @@ def solve_kernel_ridge(
             continue
         dual = torch.cholesky_solve(targets - mean, factor)
         scores = [part @ dual / scale + mean for part in (val, test)]
-        fitted = calibrated(*scores, f"{name} ridge={ridge:.2g}".strip(), split)
+        fitted = calibrated(scores, f"{name} ridge={ridge:.2g}".strip(), split)
         if found is None or fitted.score > found[0].score:
             found = fitted, factor, dual
     assert found is not None

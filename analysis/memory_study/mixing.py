@@ -16,7 +16,7 @@ def mixed(one: Fitted, other: Fitted, split: Split) -> Fitted:
     """(1 - w) log p + w log q, w chosen on val, scaled anew."""
     return best(
         [
-            calibrated((1 - w) * one.val + w * other.val, (1 - w) * one.test + w * other.test, f"w={w}", split)
+            calibrated([(1 - w) * p + w * q for p, q in zip(one[:2], other[:2], strict=True)], f"w={w}", split)
             for w in WEIGHTS
         ]
     )
@@ -27,7 +27,7 @@ def with_left_out_labels(split: Split, beta: float = 10.0) -> Fitted:
     train, val, test = map(unit, whitened(split, 1.0))
     logs = [log_shares((beta * (part @ train.T)).softmax(1), split.one_hot) for part in (val, test)]
     own = (beta * (train @ train.T)).fill_diagonal_(-torch.inf).softmax(1)
-    return calibrated(*logs, f"beta={beta}", split, log_shares(own, split.one_hot))
+    return calibrated(logs, f"beta={beta}", split, log_shares(own, split.one_hot))
 
 
 def stacked(reads: Sequence[Fitted], split: Split) -> Fitted:
@@ -47,7 +47,8 @@ def stacked(reads: Sequence[Fitted], split: Split) -> Fitted:
         found.backward()
         return found
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     weights = " ".join(f"{weight:.2f}" for weight in log_weights.exp().tolist())
     with torch.no_grad():
-        return calibrated(*(total(part) for part in zip(*(read.scores for read in reads), strict=True)), weights, split)
+        scores = [total(parts) for parts in zip(*(read.scores for read in reads), strict=True)]
+        return calibrated(scores, weights, split)

@@ -44,7 +44,7 @@ def _chosen(split: Split) -> Fitted:
     train, val = (LabelledFeatures(*part, rows) for part, rows in zip(split[:2], split[3:5], strict=True))
     method.fit(train, val)
     logits = [method.classify(part.features, None) for part in (split.val, split.test)]
-    return calibrated(logits[0], logits[1], method.chosen, split)
+    return calibrated(logits, method.chosen, split)
 
 
 def _record(data_sets: dict[str, DataSet], folder: Path, file: Path, seeds: int, run: Run) -> None:

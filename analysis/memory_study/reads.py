@@ -48,14 +48,14 @@ def random_feature_attention(split: Split, ridge: float = 0.1) -> Fitted:
 def residual_correction(split: Split, head: Fitted) -> Fitted:
     """A head's scores, plus a softmax read of what it gets wrong of each training image that is left out."""
     assert head.left_out is not None
-    residuals, candidates = split.one_hot - head.left_out, [calibrated(*head.scores, "none", split)]
+    residuals, candidates = split.one_hot - head.left_out, [calibrated(head.scores, "none", split)]
     for shrinkage in (0.1, 1.0):
         train, val, test = map(unit, whitened(split, shrinkage))
         for beta in (10.0, 20.0, 40.0):
             reads = [(beta * (part @ train.T)).softmax(1) @ residuals for part in (val, test)]
             for share in (0.25, 0.5, 1.0):
                 corrected = [score + share * read for score, read in zip(head.scores, reads, strict=True)]
-                candidates.append(calibrated(*corrected, f"s={shrinkage} beta={beta} share={share}", split))
+                candidates.append(calibrated(corrected, f"s={shrinkage} beta={beta} share={share}", split))
     return best(candidates)
 
 
@@ -75,8 +75,8 @@ def class_covariances(split: Split) -> Fitted:
             factor = torch.linalg.cholesky(covariance)
             half = factor.diagonal().log().sum()
             columns.append(tuple(_log_density(p.features - mean, factor, half) for p in (split.val, split.test)))
-        val, test = (torch.stack(scores, dim=1) for scores in zip(*columns, strict=True))
-        candidates.append(calibrated(val, test, f"own={own} isotropic={isotropic}", split))
+        scores = [torch.stack(column, dim=1) for column in zip(*columns, strict=True)]
+        candidates.append(calibrated(scores, f"own={own} isotropic={isotropic}", split))
     return best(candidates)
 
 
@@ -90,5 +90,5 @@ def _label_reads(similarities: Sequence[Tensor], name: str, split: Split) -> lis
     found = []
     for beta in INVERSE_TEMPERATURES:
         logs = [log_shares((beta * part).softmax(1), split.one_hot) for part in similarities]
-        found.append(calibrated(*logs, f"{name} beta={beta}".strip(), split))
+        found.append(calibrated(logs, f"{name} beta={beta}".strip(), split))
     return found

@@ -32,7 +32,7 @@ def knn(split: Split) -> Fitted:
             votes = torch.zeros(len(weights), split.classes, dtype=weights.dtype)
             votes.scatter_add_(1, split.train.labels[top.indices[:, :k]], weights)
             logs.append((votes / votes.sum(1, keepdim=True) + 1e-6).log().log_softmax(1))
-        candidates.append(calibrated(*logs, f"k={k} T={temperature}", split))
+        candidates.append(calibrated(logs, f"k={k} T={temperature}", split))
     return best(candidates)
 
 
@@ -100,11 +100,11 @@ def random_features(pool: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
 def ranpac(split: Split, grams: tuple[Tensor, Tensor]) -> Fitted:
     """Ridge regression on random features as `method=ranpac` solves it where images are fewer than these."""
     within, across = grams
-    parts = within[split.val_rows][:, split.train_rows], across[:, split.train_rows]
-    gram = within[split.train_rows][:, split.train_rows]
-    return solve_kernel_ridge(gram, *parts, RANPAC_RIDGES, "", split, bias=False)
+    parts = within[split.train_rows], within[split.val_rows], across
+    with_train = [part[:, split.train_rows] for part in parts]
+    return solve_kernel_ridge(with_train, RANPAC_RIDGES, "", split, bias=False)
 
 
 def _linear(weight: Tensor, bias: Tensor, chosen: object, split: Split) -> Fitted:
-    scores = (part.features @ weight.T + bias for part in (split.val, split.test))
-    return calibrated(*scores, chosen, split)
+    scores = [part.features @ weight.T + bias for part in (split.val, split.test)]
+    return calibrated(scores, chosen, split)

@@ -1,5 +1,6 @@
 """One draw of train and val out of a pool, and what a classifier says of val and test."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,11 +56,12 @@ def draw(pool: Part, test: Part, *, val_share: float, seed: int) -> Split:
     )
 
 
-def calibrated(val: Tensor, test: Tensor, chosen: object, split: Split, left_out: Tensor | None = None) -> Fitted:
-    """Scores of val and test as log-probabilities, by the factor that makes val likeliest."""
-    scale = best_scale(val, split.val.labels)
-    logs = [(scale * scores.double()).log_softmax(1) for scores in (val, test)]
-    return Fitted(*logs, str(chosen), score(logs[0], split.val.labels), (val.double(), test.double()), left_out)
+def calibrated(scores: Sequence[Tensor], chosen: object, split: Split, left_out: Tensor | None = None) -> Fitted:
+    """Scores of val and of test as log-probabilities, by the factor that makes val likeliest."""
+    val, test = (part.double() for part in scores)
+    scale = best_scale(scores[0], split.val.labels)
+    log_val, log_test = ((scale * part).log_softmax(1) for part in (val, test))
+    return Fitted(log_val, log_test, str(chosen), score(log_val, split.val.labels), (val, test), left_out)
 
 
 def best(candidates: list[Fitted]) -> Fitted:
