@@ -68,7 +68,7 @@ class KernelRidge(ClosedForm):
 
     def lift(self, features: Tensor) -> Tensor:
         """The kernel of features float64 [B, D] with all training images, [B, N]."""
-        distances = torch.cdist(features, self.bank.features.double(), compute_mode="donot_use_mm_for_euclid_dist")
+        distances = _distances(features, self.bank.features.double())
         return (distances * (-self.gamma / self.distance)).exp()
 
     def lookup_features(self, features: Tensor) -> Tensor:
@@ -126,3 +126,11 @@ class KernelRidge(ClosedForm):
         if saved is not None and len(saved) == len(self.weight):
             self.weight = self.weight.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _distances(features: Tensor, rows: Tensor) -> Tensor:
+    """Euclidean distances [B, N] of float64 [B, D] to [N, D]; in an exported graph by products: ONNX has no others."""
+    if not torch.compiler.is_exporting():
+        return torch.cdist(features, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    squares = features.square().sum(1, keepdim=True) + rows.square().sum(1) - 2 * features @ rows.T
+    return squares.clamp_min(0).sqrt()
