@@ -50,7 +50,7 @@ def test_every_command_works_and_stands_on_the_page(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     made, shown = commands(page.read_text()), commands((REPOSITORY / "docs/TUTORIAL.md").read_text())
-    assert len(made) == len(shown) == 9
+    assert len(made) == len(shown) == 8
     small = {
         "--per-class 20": "--per-class 50",
         "max_steps=10 ": "max_steps=100 ",
