@@ -4,7 +4,7 @@ python -m analysis.benchmarks.halving [--quick]
 
 Five cases on the digits and five on DTD: a method with a grid of five learning rates and two tuning seeds, chosen once
 by whole trials and once by `sweep.tune.halving=true`. A case holds if both choose the same rate. No part of `make
-bench`, as it takes an hour on two cores.
+bench`, as it runs some 250 trials.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 python -m analysis.tutorial [--quick] [--out FILE] [--folder DIR]
 
-Twenty minutes on two busy cores. With --quick there are fewer images, methods and seeds, and the figures mean nothing.
+With --quick there are fewer images, methods and seeds, and the figures mean nothing.
 """
 
 import argparse

@@ -65,7 +65,7 @@ def chosen_run(folder: Path, method: str) -> Path:
     """The run of a method at what val chose, with the first seed of the comparison; relative to the folder."""
     (sweep,) = folder.glob("runs/sweeps/*/sweep.json")
     trials = json.loads(sweep.read_text())["trials"]
-    mine = [t for t in trials if t["stage"] in ("seeds", "first") and t["candidate"] == f"method={method}"]
+    mine = [t for t in trials if t["stage"] == "seeds" and t["candidate"] == f"method={method}"]
     return Path(min(mine, key=lambda trial: int(trial["seed"]))["directory"]).relative_to(folder)
 
 
