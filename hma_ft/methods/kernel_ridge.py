@@ -1,6 +1,6 @@
 """Kernel ridge regression on a frozen backbone: a memory of all training images that every image reads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,17 +10,17 @@ from torch.nn import functional
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
 from hma_ft.errors import UserError
-from hma_ft.memory.bank import FeatureBank
-from hma_ft.methods.base import LabelledFeatures, Memory
+from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.choose import Choice, Solution, choose
-from hma_ft.methods.closed_form import ClosedForm, cholesky, free_bytes
+from hma_ft.methods.closed_form import cholesky, free_bytes
+from hma_ft.methods.closed_form_of_images import ClosedFormOfImages
 from hma_ft.methods.options import POSITIVE, list_of, read_options
 
 COPIES = 4  # of the Gram matrix that a solution holds at once: it, distances, it with the ridge, its factor
 LEAST_DISTANCE = 1e-12  # where all training images are the same
 
 
-class KernelRidge(ClosedForm):
+class KernelRidge(ClosedFormOfImages):
     """logits = scale * (sum over training images i of k(h, h_i) a_i + prior), with K the kernel among these images,
 
         k(h, h') = exp(-gamma |h - h'| / d),   a = (K + ridge I)^-1 (onehot - prior),   prior = shares of the classes,
@@ -32,7 +32,7 @@ class KernelRidge(ClosedForm):
     cache models take the labels for values.
 
     `options`: gamma and ridge, the values that val chooses from. Distances are computed without products of vectors,
-    which would lose half their digits where images are alike.
+    which would lose half their digits where images are alike; an exported graph has no other way.
     """
 
     hyperparameter = "ridge"
@@ -45,26 +45,8 @@ class KernelRidge(ClosedForm):
         super().__init__(backbone, num_classes, config, soft_labels, candidates=options["ridge"])
         self.gammas = [float(value) for value in options["gamma"]]
         self.weight = self.weight[:, :0]  # a column for each training image
-        self.bank = FeatureBank(backbone.width)
         self.register_buffer("gamma", torch.tensor(self.gammas[0], dtype=torch.float64))
         self.register_buffer("distance", torch.ones((), dtype=torch.float64))
-
-    def remember(self, train: LabelledFeatures) -> None:
-        """The features."""
-        self.bank.set(*train)
-
-    def extend(self, added: LabelledFeatures) -> None:
-        """Further features."""
-        self.bank.add(*added)
-
-    def forget(self, ids: Tensor, fetch: Callable[[Tensor], LabelledFeatures]) -> int:
-        """Fewer features."""
-        return self.bank.remove(ids)
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Images of each class, [C]."""
-        return self.bank.labels.bincount(minlength=self.num_classes)
 
     def lift(self, features: Tensor) -> Tensor:
         """The kernel of features float64 [B, D] with all training images, [B, N]."""
@@ -106,10 +88,6 @@ class KernelRidge(ClosedForm):
     def chosen(self) -> dict[str, float]:
         """Ridge and gamma."""
         return super().chosen | ({"gamma": float(self.gamma)} if len(self.gammas) > 1 else {})
-
-    def memories(self, mode: str) -> dict[str, Memory]:
-        """The features."""
-        return {"features": self.bank}
 
     def _require_room(self) -> None:
         """UserError unless the Gram matrix and its factors fit into free memory."""

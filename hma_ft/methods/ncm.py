@@ -1,6 +1,6 @@
 """Nearest class mean: an image has the class whose mean feature is nearest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,13 @@ from torch.nn import functional
 
 from hma_ft.backbone.backbone import Backbone
 from hma_ft.config.schema import MethodConfig
-from hma_ft.memory.bank import FeatureBank
-from hma_ft.methods.base import LabelledFeatures, Memory
 from hma_ft.methods.choose import BLOCK_ROWS, Solution
-from hma_ft.methods.closed_form import ClosedForm, as_linear
+from hma_ft.methods.closed_form import as_linear
+from hma_ft.methods.closed_form_of_images import ClosedFormOfImages
 from hma_ft.methods.options import one_of, read_options
 
 
-class NCM(ClosedForm):
+class NCM(ClosedFormOfImages):
     """logits = -scale * |x - m_c|^2, x being the feature after a transform, m_c its mean over class c.
 
     Wang et al., SimpleShot, arXiv 1911.04623. `options`: transform, one of
@@ -31,25 +30,7 @@ class NCM(ClosedForm):
         options = read_options(config, {"transform": one_of("cl2n", "l2n", "un")})
         super().__init__(backbone, num_classes, config, soft_labels)
         self.centres, self.normalises = options["transform"] == "cl2n", options["transform"] != "un"
-        self.bank = FeatureBank(backbone.width)
         self.register_buffer("centre", torch.zeros(backbone.width, dtype=torch.float64))
-
-    def remember(self, train: LabelledFeatures) -> None:
-        """The features."""
-        self.bank.set(*train)
-
-    def extend(self, added: LabelledFeatures) -> None:
-        """Further features."""
-        self.bank.add(*added)
-
-    def forget(self, ids: Tensor, fetch: Callable[[Tensor], LabelledFeatures]) -> int:
-        """Fewer features."""
-        return self.bank.remove(ids)
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Images of each class, [C]."""
-        return self.bank.labels.bincount(minlength=self.num_classes)
 
     def lift(self, features: Tensor) -> Tensor:
         """The transform."""
@@ -66,10 +47,6 @@ class NCM(ClosedForm):
             sums += members.T @ self.lift(part.double())
         means = sums / self.class_counts.clamp_min(1)[:, None]
         yield Solution(values[0], 2 * means, -means.square().sum(1))
-
-    def memories(self, mode: str) -> dict[str, Memory]:
-        """The features."""
-        return {"features": self.bank}
 
     def linear_classifier(self) -> nn.Linear | None:
         """The classifier, where the transform leaves the features as they are."""
