@@ -13,6 +13,7 @@ from hma_ft.launch.backend import Backend
 from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import REPOSITORY
 from hma_ft.launch.options import SlurmOptions
+from hma_ft.launch.staged_plan import has_further_stages
 from hma_ft.launch.states import JobState, TrialState
 from hma_ft.launch.sweep import LaunchSpec, Submission, Sweep, load_sweep
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
@@ -92,7 +93,13 @@ class SlurmBackend(Backend):
         return ["--requeue", *(f"--{name}={shlex.quote(value)}" for name, value in given.items())]
 
     def goes_on(self, sweep: Sweep, submission: Submission) -> bool:
-        return bool(submission.following and slurm_commands.queued_jobs([submission.following]))
+        if not submission.following:
+            return False
+        job = slurm_commands.queued_jobs([submission.following]).get(submission.following)
+        if job is None:
+            return False
+        # a controller that died in between may show a job as completing for long after its last process
+        return job.state != "COMPLETING" or has_further_stages(sweep.directory)
 
     def job_states(self, sweep: Sweep, submission: Submission) -> dict[str, JobState]:
         jobs = slurm_commands.queued_jobs(submission.jobs.values())

@@ -63,7 +63,7 @@ def test_cancel_ends_the_job_of_the_next_stage_too(run_py: RunPy, tiny: list[str
     run_py(*command, "sweep.wait=false")
     cancelled = run_py("task=cancel", "sweep.name=staged")
     assert "trials cancelled" in cancelled.stdout, cancelled.stdout + cancelled.stderr
-    left = ["squeue", "--noheader", "--name", "hma-staged,hma-staged-next"]
+    left = ["squeue", "--noheader", "--name", "hma-staged,hma-staged-next", "--states", "PENDING,RUNNING"]
     until(lambda: subprocess.run(left, capture_output=True, text=True, check=False).stdout == "")
     shown = run_py("task=status", "sweep.name=staged")
     assert shown.returncode == 1

@@ -1,6 +1,7 @@
 """Images that lie on their side by an EXIF orientation give the figures of upright copies, to the digit."""
 
 import csv
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -52,9 +53,10 @@ def turned(tmp_path: Path) -> tuple[Path, Path]:
     return roots
 
 
-def table(path: Path) -> list[list[str]]:
+def table(path: Path, root: Path) -> list[list[str]]:
+    """The cells, with images named from `root` on and without their suffix."""
     with path.open(newline="") as file:
-        return [[cell.removesuffix(".jpg").removesuffix(".png") for cell in row] for row in csv.reader(file)]
+        return [[re.sub(r"\.(jpg|png)", "", cell.replace(f"{root}/", "")) for cell in row] for row in csv.reader(file)]
 
 
 @pytest.mark.slow
@@ -84,5 +86,7 @@ def test_a_run_and_its_predictions(run_py: RunPy, tmp_path: Path, tiny: list[str
         done = run_py("task=predict", *places, f"output={output}", "trainer.device=cpu", "trainer.num_workers=0")
         assert done.returncode == 0, done.stderr
         assert "16 images added" in done.stdout
-        tables[name] = table(output)
+        tables[name] = table(output, root)
     assert len(tables["turned"]) == 17 and tables["turned"] == tables["upright"]
+    nearest = tables["turned"][0].index("nearest")
+    assert all(row[nearest].startswith("val/") for row in tables["turned"][1:])  # the images added, by name
