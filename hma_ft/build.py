@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,9 +19,10 @@ from hma_ft.engine import checkpoint
 from hma_ft.engine.arithmetic import arithmetic_in_force, library_versions
 from hma_ft.engine.evaluate import Evaluator
 from hma_ft.engine.feature_store import FeatureStore
-from hma_ft.engine.inputs import uses_soft_labels
+from hma_ft.engine.inputs import MADE_OF_VIEWS, has_finite_views, uses_soft_labels
 from hma_ft.engine.randomness import seed_torch
 from hma_ft.engine.state import FROZEN_DIGEST, digest_of_frozen, load_trainable_state_dict
+from hma_ft.engine.view_features import BLOCK
 from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
 
@@ -144,14 +146,7 @@ def feature_stores(
     }
     resize = {} if augment.resize is Resize.crop else {"resize": augment.resize.value}  # older stores do not name it
     described = splits.description
-    views = {
-        "data": [described["train_content"], described.get("taught_digest"), len(splits.class_names)],
-        "augment": {name: value for name, value in asdict(augment).items() if name != "resize"},
-        **resize,
-        "seed": config.seed,
-        "batch": [trainer.batch_size, trainer.grad_accumulation],
-        **({} if trainer.sampling is Sampling.uniform else {"sampling": trainer.sampling.value}),
-    }
+    views = {**_what_views_depend_on(config, described, len(splits.class_names)), **resize}
     whole = {
         "data": [described[f"{name}_content"] for name in splits.by_name],
         "transform": [augment.image_size, augment.eval_crop_ratio],
@@ -161,6 +156,20 @@ def feature_stores(
     root, limit = Path(config.runs_dir) / "features", int(trainer.cache_features_gb * 1e9)
     view_store, split_store = (FeatureStore(root, shared | own, limit_bytes=limit) for own in (views, whole))
     return view_store, split_store
+
+
+def _what_views_depend_on(config: Config, described: dict[str, int | str], num_classes: int) -> dict[str, Any]:
+    """The part of a store's key for training views: finite ones serve every split, seed and batch size."""
+    trainer, augment = config.trainer, {k: v for k, v in asdict(config.augment).items() if k not in ("resize", "views")}
+    if has_finite_views(config.augment):
+        return {"finite views of": {k: v for k, v in augment.items() if k not in MADE_OF_VIEWS}, "block": BLOCK}
+    return {
+        "data": [described["train_content"], described.get("taught_digest"), num_classes],
+        "augment": augment | ({} if config.augment.views is None else {"views": config.augment.views}),
+        "seed": config.seed,
+        "batch": [trainer.batch_size, trainer.grad_accumulation],
+        **({} if trainer.sampling is Sampling.uniform else {"sampling": trainer.sampling.value}),
+    }
 
 
 def build_method(config: Config, backbone: Backbone, num_classes: int) -> Method:

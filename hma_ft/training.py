@@ -1,7 +1,6 @@
 """What a run does: assemble, train or fit, choose on val, read test once."""
 
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,18 +9,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list
 
 from hma_ft.build import RunComponents, assemble, load_best
-from hma_ft.config.schema import Config, DatasetConfig, HeadInit, Sampling
+from hma_ft.config.schema import Config, DatasetConfig, HeadInit
 from hma_ft.data.description import changed_splits
 from hma_ft.data.equal_images import in_one_line
-from hma_ft.data.loading import train_loader
 from hma_ft.data.splits import Splits
-from hma_ft.data.transforms import TrainTransform
 from hma_ft.engine import checkpoint
 from hma_ft.engine.checkpoint_manager import CheckpointManager
 from hma_ft.engine.costs import CostClock, Spent, seconds_since_start
-from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.final_evaluation import evaluate_and_record
-from hma_ft.engine.inputs import MicroBatch, image_steps
 from hma_ft.engine.metrics import Metrics, evaluate_predictions
 from hma_ft.engine.optimizer import create_optimizer
 from hma_ft.engine.profiling import profiled
@@ -38,6 +33,7 @@ from hma_ft.methods.head_init import start_head
 from hma_ft.mlflow_sync.logger import MlflowLogger
 from hma_ft.reporting.console import Progress
 from hma_ft.rundir.record import RunRecord
+from hma_ft.training_steps import training_steps
 
 
 def train_and_test(
@@ -143,18 +139,7 @@ def _train(
             _start(components, config.method.head_init)
         if train_step.average is not None:
             train_step.average.restart()
-    if components.method.has_frozen_features:
-        steps = feature_steps(
-            components.view_store,
-            lambda step: _image_steps(config, accelerator, components, step),
-            components.method,
-            accelerator,
-            clock,
-            start_step=state.step,
-            max_steps=config.trainer.max_steps,
-        )
-    else:
-        steps = _image_steps(config, accelerator, components, state.step)
+    steps = training_steps(config, accelerator, components, clock, start_step=state.step)
     profiles = min(config.trainer.profile_steps, config.trainer.max_steps - state.step)
     if profiles and accelerator.is_main_process:
         steps = profiled(steps, directory, first=config.trainer.max_steps - state.step - profiles, count=profiles)
@@ -242,34 +227,3 @@ def _evaluate_val(components: RunComponents) -> Metrics:
     """Val in the headline mode."""
     predictions = components.evaluator.predict("val", components.method.inference_modes()[0])
     return evaluate_predictions(predictions.probabilities, predictions.labels, components.splits.class_names)
-
-
-def _image_steps(
-    config: Config, accelerator: Accelerator, components: RunComponents, start_step: int
-) -> Iterator[Sequence[MicroBatch]]:
-    """The training batches from `start_step` on."""
-    trainer, backbone = config.trainer, components.method.backbone
-    transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=backbone.mean_colour)
-    batches = train_loader(
-        components.splits.train,
-        transform,
-        seen_in_training=components.splits.seen_in_training,
-        balanced=trainer.sampling is Sampling.balanced,
-        batch_size=trainer.batch_size,
-        seed=config.seed,
-        start_step=start_step,
-        num_steps=trainer.max_steps - start_step,
-        num_workers=trainer.num_workers,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        micro_batches=trainer.grad_accumulation,
-    )
-    return image_steps(
-        batches,
-        start_step=start_step,
-        micro_batches=trainer.grad_accumulation,
-        num_classes=len(components.splits.class_names),
-        seed=config.seed,
-        augment=config.augment,
-        device=accelerator.device,
-    )

@@ -17,16 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, NoReturn
 
+from hma_ft.launch.forkserver import PRELOADED
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUN_PY = str(REPOSITORY / "run.py")
-_IMPORTED = [
-    "hydra",
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "hma_ft.experiment",
-    "hma_ft.methods.validate",
-    "hma_ft.reporting.figures",
-]
+_IMPORTED = ["hydra", "sklearn.datasets", *PRELOADED]
 
 
 class ForkedProcess:
@@ -94,7 +89,7 @@ def start(
     stderr = stdout if merge_output else TemporaryFile()  # noqa: SIM115
     settings = dict(os.environ) | {"OMP_NUM_THREADS": "1"} | dict(environment or {})
     task = (program, arguments, str(folder), settings, _Handle(stdout), _Handle(stderr))
-    process = _context().Process(target=_become, args=task)
+    process = fork_context().Process(target=_become, args=task)
     process.start()
     return ForkedProcess(process, [program, *arguments], stdout, stderr)
 
@@ -137,8 +132,8 @@ def _opened(duplicate: "object") -> int:
     return duplicate.detach()  # type: ignore[attr-defined]
 
 
-def _context() -> multiprocessing.context.ForkServerContext:
-    """The fork server reads its environment once, when it starts."""
+def fork_context() -> multiprocessing.context.ForkServerContext:
+    """The one fork server of a process of tests, which reads its environment once, when it starts."""
     context = multiprocessing.get_context("forkserver")
     from multiprocessing import forkserver
 

@@ -171,6 +171,8 @@ def _augment(config: Config) -> Iterator[str]:
             yield f"augment.{name}={pair} are shares of the image's area: at most 1"
     if augment.auto_augment is not None:
         yield from _one_of("augment.auto_augment", augment.auto_augment, POLICIES)
+    if augment.views is not None:
+        yield from _positive(augment__views=augment.views)
     yield from _share(augment__flip=augment.flip, augment__random_erasing=augment.random_erasing)
     yield from _share(augment__affine_translate=augment.affine_translate)
     if not 0 <= augment.affine_degrees <= 180:

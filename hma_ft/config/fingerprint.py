@@ -67,6 +67,7 @@ ADDED_LATER: dict[str, Any] = {
     "dataset.options.group": None,  # of folder
     "dataset.options.fold": None,
     "augment.resize": "crop",
+    "augment.views": None,
     "model.normalise": True,
     "trainer.select": "best",
     "trainer.patience": None,

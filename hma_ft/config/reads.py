@@ -39,6 +39,7 @@ TRAINING = (
     "augment.randaugment_ops",
     "augment.randaugment_magnitude",
     "augment.random_erasing",
+    "augment.views",
     "augment.mixup_alpha",
     "augment.cutmix_alpha",
     "augment.label_smoothing",

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from hma_ft.seeds import derive_seed
 
-_REPEAT = 2**32  # added to an epoch's number for each repeat in it, so that a repeated image has another view
+REPEAT = 2**32  # added to an epoch's number for each repeat in it, so that a repeated image has another view
 
 
 class BalancedSampler:
@@ -41,5 +41,5 @@ class BalancedSampler:
             for repeat in range(-(-quota // len(members))):
                 left = quota - repeat * len(members)
                 chosen = members[torch.randperm(len(members), generator=generator)[:left]]
-                views += [(epoch + repeat * _REPEAT, place) for place in chosen.tolist()]
+                views += [(epoch + repeat * REPEAT, place) for place in chosen.tolist()]
         return [views[place] for place in torch.randperm(len(views), generator=generator).tolist()]

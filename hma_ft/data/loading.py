@@ -9,25 +9,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hma_ft.data.balanced_sampler import BalancedSampler
 from hma_ft.data.batch import Batch
-from hma_ft.data.batch_sampler import step_batch
 from hma_ft.data.datasets.base import ImageDataset
+from hma_ft.data.views import EVALUATION, View, ViewSeeds, training_views
 from hma_ft.errors import UserError
-from hma_ft.seeds import derive_seed
 
 Transform = Callable[[Tensor], Tensor]
-View = tuple[int, int]  # epoch, sample; an epoch of -1 is an evaluation
-EVALUATION = -1
 
 
 class _Views(Dataset[Batch | str]):
     """Batches by their views. A UserError comes back as its message: the loader would wrap the exception."""
 
-    def __init__(self, samples: ImageDataset, transform: Transform, seed: int) -> None:
+    def __init__(self, samples: ImageDataset, transform: Transform, seeds: ViewSeeds) -> None:
         self.samples = samples
         self.transform = transform
-        self.seed = seed
+        self.seeds = seeds
 
     def __getitem__(self, views: Sequence[View]) -> Batch | str:
         try:
@@ -53,7 +49,7 @@ class _Views(Dataset[Batch | str]):
     def _view(self, epoch: int, index: int) -> Tensor:
         image = self.samples.load(index)
         if epoch != EVALUATION:
-            torch.random.default_generator.manual_seed(derive_seed("view", self.seed, epoch, index))
+            torch.random.default_generator.manual_seed(self.seeds.of(epoch, index))
         return self.transform(image)
 
 
@@ -71,34 +67,34 @@ def train_loader(
     rank: int = 0,
     world_size: int = 1,
     micro_batches: int = 1,
+    finite_views: int | None = None,
 ) -> Iterator[Batch]:
-    """`micro_batches` batches for each of `num_steps` steps from `start_step` on.
+    """Batches of the views that `training_views` names. Raises ValueError as it does."""
+    views = training_views(
+        samples.labels,
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        num_steps=num_steps,
+        seen_in_training=seen_in_training,
+        balanced=balanced,
+        rank=rank,
+        world_size=world_size,
+        micro_batches=micro_batches,
+    )
+    return load_views(samples, transform, views, view_seeds(samples, seed, finite_views), num_workers=num_workers)
 
-    Steps are made of the samples with the indices `seen_in_training` [N], None: all; with `balanced` of equally many of
-    each class. `batch_size` is that of a step over all processes. Micro-batches are contiguous rows of it, and a
-    process reads its contiguous share of each: the processes together see the micro-batches of one process. Raises
-    ValueError unless processes and micro-batches divide it.
-    """
-    if batch_size % (world_size * micro_batches):
-        raise ValueError(f"a batch of {batch_size} can't be dealt to {world_size} x {micro_batches}")
-    size = batch_size // world_size // micro_batches
-    indices: Sequence[int] = range(len(samples)) if seen_in_training is None else seen_in_training.tolist()
 
-    sampler = BalancedSampler(samples.labels[torch.as_tensor(indices)], seed) if balanced else None
+def view_seeds(samples: ImageDataset, seed: int, finite: int | None) -> ViewSeeds:
+    """The seeds of the views of a split; `finite`: how many views an image has, None for a new one every epoch."""
+    return ViewSeeds(seed, finite, () if finite is None else samples.content_digests())
 
-    def chunks() -> Iterator[list[View]]:
-        for step in range(start_step, start_step + num_steps):
-            places = (
-                step_batch(len(indices), batch_size, seed, step)
-                if sampler is None
-                else sampler.step_batch(batch_size, step)
-            )
-            views = [(epoch, indices[place]) for epoch, place in places]
-            for micro in range(micro_batches):
-                first = (micro * world_size + rank) * size
-                yield views[first : first + size]
 
-    return _load(_Views(samples, transform, seed), chunks(), num_workers)
+def load_views(
+    samples: ImageDataset, transform: Transform, batches: Iterator[list[View]], seeds: ViewSeeds, *, num_workers: int
+) -> Iterator[Batch]:
+    """A batch for each list of views. Raises UserError for an image that can't be read."""
+    return _load(_Views(samples, transform, seeds), batches, num_workers)
 
 
 def eval_batches(
@@ -114,7 +110,9 @@ def eval_batches(
     """All samples, or those of `order`, once: whole batches dealt to the processes in turn, none padded or dropped."""
     indices = torch.arange(len(samples)) if order is None else order
     chunks = ([(EVALUATION, index) for index in chunk.tolist()] for chunk in indices.split(batch_size))
-    return _load(_Views(samples, transform, 0), itertools.islice(chunks, rank, None, world_size), num_workers)
+    return _load(
+        _Views(samples, transform, ViewSeeds(0)), itertools.islice(chunks, rank, None, world_size), num_workers
+    )
 
 
 def _load(views: _Views, chunks: Iterator[list[View]], num_workers: int) -> Iterator[Batch]:

@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -26,6 +28,7 @@ from hma_ft.files.disk_lru import make_room
 from hma_ft.methods.base import LabelledFeatures
 
 FORMAT = 2  # of the entries; part of the key
+LOCKS = 64  # of entries that may be computed at the same time
 
 
 class StoredStep(NamedTuple):
@@ -39,6 +42,15 @@ class StoredSplit(NamedTuple):
     """A split's features on the CPU, and the seconds that reading and computing them took."""
 
     features: LabelledFeatures
+    seconds: float
+
+
+class StoredViews(NamedTuple):
+    """Features of some finite views on the CPU, and the seconds that loading and computing them took."""
+
+    contents: list[str]  # digests of the images
+    numbers: list[int]  # which of an image's views
+    features: Tensor  # [N, D]
     seconds: float
 
 
@@ -85,11 +97,34 @@ class FeatureStore:
         """Store the features of a split that took `seconds` to read and compute."""
         self._write(f"split-{split}", seen._asdict(), seconds)
 
+    def view_entries(self) -> list[str]:
+        """Names of the entries of finite views, in order."""
+        return sorted(path.stem for path in self.directory.glob("views-*.safetensors"))
+
+    def read_views(self, entry: str) -> StoredViews | None:
+        """Return an entry of finite views, or None if it isn't stored."""
+        found = self._read(entry)
+        if found is None:
+            return None
+        tensors, seconds = found
+        contents = [bytes(content.tolist()).hex() for content in tensors["contents"]]
+        return StoredViews(contents, tensors["numbers"].tolist(), tensors["features"], seconds)
+
+    def write_views(self, entry: str, views: StoredViews) -> None:
+        """Store an entry of finite views."""
+        contents = torch.tensor([list(bytes.fromhex(content)) for content in views.contents], dtype=torch.uint8)
+        tensors = {"contents": contents, "numbers": torch.tensor(views.numbers), "features": views.features}
+        self._write(entry, tensors, views.seconds)
+
     @contextmanager
-    def producing(self) -> Iterator[bool]:
-        """Whether this process may compute what is missing: one at a time does, the others wait for its entries."""
+    def producing(self, entry: str = "") -> Iterator[bool]:
+        """Whether this process may compute what is missing: one at a time does, the others wait for its entries.
+
+        With `entry` only those wait who would compute the same one, and few others.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)  # another run may have made room meanwhile
-        with (self.directory / "producer.lock").open("w") as file:
+        name = f"producer-{zlib.crc32(entry.encode()) % LOCKS}.lock" if entry else "producer.lock"
+        with (self.directory / name).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

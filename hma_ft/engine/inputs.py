@@ -11,6 +11,8 @@ from hma_ft.config.schema import AugmentConfig
 from hma_ft.data.batch import Batch
 from hma_ft.data.mixing import mix
 
+MADE_OF_VIEWS = ("mixup_alpha", "cutmix_alpha", "label_smoothing")  # settings of AugmentConfig: a view is none of them
+
 
 class MicroBatch(NamedTuple):
     """One micro-batch."""
@@ -23,6 +25,11 @@ class MicroBatch(NamedTuple):
 def mixes_images(config: AugmentConfig) -> bool:
     """Whether neighbouring images of a step are mixed."""
     return config.mixup_alpha > 0 or config.cutmix_alpha > 0
+
+
+def has_finite_views(config: AugmentConfig) -> bool:
+    """Whether a training input is one of a finite number of views of one image, so that its features can be kept."""
+    return config.views is not None and not mixes_images(config)
 
 
 def uses_soft_labels(config: AugmentConfig) -> bool:
@@ -40,7 +47,7 @@ def image_steps(
     augment: AugmentConfig,
     device: torch.device,
 ) -> Iterator[tuple[MicroBatch, ...]]:
-    """Group a loader's batches into steps, on the device, mixed as `augment` says."""
+    """Group batches, of images or of features that are not mixed, into steps on the device, mixed as `augment` says."""
     stream = iter(batches)
     for step in count(start_step):
         step_batches = list(islice(stream, micro_batches))

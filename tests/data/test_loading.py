@@ -7,6 +7,7 @@ import torch
 
 from hma_ft.config.schema import AugmentConfig, DatasetConfig
 from hma_ft.data.batch import Batch
+from hma_ft.data.datasets.base import Subset
 from hma_ft.data.loading import eval_batches, train_loader
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform, TrainTransform
@@ -91,3 +92,25 @@ def test_a_truncated_file_stops_with_its_path(
     splits = load_splits(configured("dtd", tmp_path))
     with pytest.raises(UserError, match=str(broken)):
         batches(splits, num_workers=num_workers)
+
+
+def test_finite_views_come_back_and_are_the_same_for_every_seed(splits: Splits) -> None:
+    transform = TrainTransform(AUGMENT, interpolation="bicubic", fill=(1, 2, 3))
+
+    def seen(seed: int, views: int | None) -> list[dict[int, torch.Tensor]]:
+        """Image by sample for each of the first four epochs."""
+        few = Subset(splits.train, torch.arange(40))
+        dealt = {"batch_size": len(few), "seed": seed, "start_step": 0, "num_steps": 4}
+        loaded = train_loader(few, transform, **dealt, num_workers=0, finite_views=views)
+        return [dict(zip(batch.ids.tolist(), batch.images, strict=True)) for batch in loaded]
+
+    def same(one: dict[int, torch.Tensor], other: dict[int, torch.Tensor]) -> float:
+        return sum(torch.equal(image, other[sample]) for sample, image in one.items()) / len(one)
+
+    first, other = seen(0, 3), seen(1, 3)
+    assert list(first[0]) != list(other[0])
+    assert [same(a, b) for a, b in zip(first, other, strict=True)] == [1.0] * 4
+    assert same(first[0], first[3]) == 1.0
+    assert max(same(first[0], first[1]), same(first[0], first[2]), same(first[1], first[2])) < 0.1
+    endless = seen(0, None)
+    assert same(endless[0], endless[3]) < 0.1

@@ -1,7 +1,6 @@
 """N processes with b images each are one process with N * b: logits, gradients, queue and weights, to 1e-9."""
 
 import dataclasses
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from hma_ft.config.schema import PeftConfig
 from tests.distributed.training import BATCH, STEPS, Case, train
 from tests.ports import free_port
+from tests.processes import fork_context
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 EXACT = {"rtol": 0.0, "atol": 1e-9}
@@ -21,10 +21,8 @@ def run(world_size: int, folder: Path, case: Case) -> list[dict[str, Any]]:
     """What each rank saw."""
     folder.mkdir()
     port = free_port()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.distributed.training"])
     processes = [
-        context.Process(target=train, args=(rank, world_size, port, folder, case)) for rank in range(world_size)
+        fork_context().Process(target=train, args=(rank, world_size, port, folder, case)) for rank in range(world_size)
     ]
     for process in processes:
         process.start()

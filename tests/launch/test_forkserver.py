@@ -14,6 +14,7 @@ import pytest
 
 from hma_ft.launch import forkserver
 from hma_ft.launch.forkserver import ForkServer
+from tests.processes import fork_context
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -35,6 +36,7 @@ def test_a_trial_is_the_run_of_its_settings(
 
 
 def _start(tmp_path: Path, source: ForkServer, arguments: list[str]) -> Any:
+    fork_context()  # the server that is started first serves all tests of this process
     folder = tmp_path / "folder"
     folder.mkdir(exist_ok=True)
     return source.start(arguments, folder=folder, output=tmp_path / "output.log", settings={})

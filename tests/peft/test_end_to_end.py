@@ -1,6 +1,5 @@
 """Every method inside the backbone trained on the digits, killed and continued: the same run, bit for bit."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -12,6 +11,7 @@ from hma_ft.config.frozen import load_config, save_config
 from tests.config.test_compose import composed
 from tests.faults.real_runs import RealRun, assert_same_outcome
 from tests.peft.conftest import NAMES
+from tests.processes import fork_context
 
 METHODS = [*(name for name in NAMES if name not in ("class_token", "tokens_prop", "tokens_standard")), "hma_lora"]
 SETTINGS = [
@@ -40,21 +40,11 @@ def work(config: Path) -> None:
     run(load_config(config))
 
 
-@pytest.fixture(scope="module")
-def context() -> multiprocessing.context.ForkServerContext:
-    """Processes that have imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hma_ft.experiment", "tests.peft.test_end_to_end"])
-    return context
-
-
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.parametrize("name", METHODS)
-def test_a_killed_run_ends_as_if_nothing_had_happened(
-    name: str, tmp_path: Path, context: multiprocessing.context.ForkServerContext
-) -> None:
-    runs = {}
+def test_a_killed_run_ends_as_if_nothing_had_happened(name: str, tmp_path: Path) -> None:
+    context, runs = fork_context(), {}
     for kind in ("whole", "cut"):
         runs[kind] = RealRun(tmp_path / kind)
         save_config(composed(f"method={name}", *SETTINGS), tmp_path / kind / "config.yaml")

@@ -85,6 +85,7 @@ class AugmentConfig:
     randaugment_ops: int = 2
     randaugment_magnitude: int = 9
     random_erasing: float = 0.0  # probability
+    views: int | None = None  # of each image, by turns; null: a new one every epoch
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
     label_smoothing: float = 0.0
