@@ -3,8 +3,8 @@
 python -m analysis.benchmarks.halving [--quick]
 
 Five cases on the digits and five on DTD: a method with a grid of five learning rates and two tuning seeds, chosen once
-by whole trials and once by `sweep.tune.halving=true`. A case holds if both choose the same rate. No part of `make
-bench`, as it runs some 250 trials.
+by whole trials of 1000 steps and once by `sweep.tune.halving=true`, on frozen features of a pretrained DeiT-Tiny. A
+case holds if both choose the same rate. No part of `make bench`, as it runs some 250 trials.
 """
 
 import json
@@ -34,11 +34,9 @@ def measure(options: Options) -> list[Measurement]:
     """Chooses each case both ways."""
     data = {"digits": ["model=vit_micro", "dataset=digits", "augment=digits"]}
     if options.shared is not None and not options.quick:
-        weights = options.shared / "data/weights/deit_tiny_patch16_224.pth"
-        data["DTD"] = [
-            *("model=deit_tiny", f"model.weights={weights}", "dataset=dtd", f"dataset.root={options.shared / 'data'}"),
-            "augment.image_size=112",
-        ]
+        weights = ["model=deit_tiny", f"model.weights={options.shared / 'data/weights/deit_tiny_patch16_224.pth'}"]
+        data["digits"] = [*weights, "dataset=digits", "augment=digits", "augment.image_size=64"]
+        data["DTD"] = [*weights, "dataset=dtd", f"dataset.root={options.shared / 'data'}", "augment.image_size=112"]
     cases = [(name, method, seed) for name in data for method, seed in CASES[: options.size(len(CASES), 1)]]
     rows, same, shares = [], 0, []
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +83,7 @@ def _arguments(method: str, seed: int, options: Options) -> list[str]:
     return [
         *(f"method={method}", f"sweep.tune.seeds=[{seed},{seed + 1}]", "sweep.tune.extend=0", "sweep.seeds=[0]"),
         *("tracking=off", "trainer.device=cpu", "trainer.num_workers=0", "trainer.batch_size=32"),
-        f"trainer.max_steps={options.size(300, 9)}",
+        *("augment.views=10", f"trainer.max_steps={options.size(1000, 9)}"),
         f"+sweep.tune.grids={{{method}:{{optimizer.lr:[{rates}]}}}}",
     ]
 
