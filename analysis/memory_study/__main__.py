@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> None:
         judged = protocol.read(out / "judge.jsonl")
         print("\n" + table.table(judged, ["ranpac", "logreg"]))
         print("\n" + table.paired(judged, protocol.CHOSEN, protocol.RIVALS))
+        print("\n" + table.paired(judged, *protocol.MIXED))
 
 
 def _given(value: str | None, key: str) -> str:

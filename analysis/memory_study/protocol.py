@@ -17,6 +17,7 @@ from hma_ft.methods.create import create_untrained
 
 RIVALS = ("knn", "linear", "ridge", "lda", "lda, shrinkage by val", "logreg", "ranpac")
 CHOSEN = "kernel_ridge"  # of all attempts, before the other data sets were looked at
+MIXED = f"logreg + {CHOSEN}", ["logreg + ranpac (no memory)"]
 Run = Callable[[Split, tuple[Tensor, Tensor]], Iterator[tuple[str, Fitted]]]
 
 
