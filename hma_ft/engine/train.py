@@ -57,7 +57,7 @@ def train(
             state.step += 1
             if pending_finite_check is not None:  # one step late, so that the device need not wait for the check
                 pending_finite_check()
-            pending_finite_check = partial(_require_finite, state.step, loss, micro_batches)
+            pending_finite_check = partial(_require_finite, state.step, loss, train_step.own_loss, micro_batches)
 
             evaluates = _evaluation_due(state, config)
             logs = evaluates or state.step % config.log_every == 0 or state.step == 1
@@ -164,10 +164,13 @@ def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> b
     return stop.agreed(accelerator) if accelerator.num_processes == 1 or logs else False
 
 
-def _require_finite(step: int, loss: Tensor, micro_batches: Sequence[MicroBatch]) -> None:
+def _require_finite(step: int, loss: Tensor, own_loss: Tensor, micro_batches: Sequence[MicroBatch]) -> None:
+    """Of all processes: each leaves, and the one whose share it was names the samples."""
     if not torch.isfinite(loss):
+        if torch.isfinite(own_loss):
+            raise UserError(f"the loss of step {step} is {loss.item()}: another process names the samples")
         ids = torch.cat([batch.ids.reshape(len(batch.ids), -1)[:, 0] for batch in micro_batches]).tolist()
         raise UserError(
-            f"the loss of step {step} is {loss.item()}: lower optimizer.lr, set trainer.clip_grad_norm or use "
+            f"the loss of step {step} is {own_loss.item()}: lower optimizer.lr, set trainer.clip_grad_norm or use "
             f"trainer.precision=fp32; ids of the batch's training samples: {ids}"
         )

@@ -40,10 +40,13 @@ class TrainStep:
         self.average = None if ema_decay is None else ModelEma(method, ema_decay)
         self.model, self.optimizer = accelerator.prepare(method, optimizer)
         self.frozen_digest = digest_of_frozen(method)
+        self.own_loss = torch.tensor(torch.nan)
         self._predicted: list[tuple[Tensor, Tensor]] = []  # logits and targets of the last step
 
     def step(self, micro_batches: Sequence[MicroBatch], *, step: int, learning_rate_factor: float) -> Tensor:
-        """Train on one global batch and return its loss [], still on the device. `step` is the number of steps before.
+        """Train on one global batch and return its loss [] over all processes, still on the device.
+
+        `step` is the number of steps before. `own_loss` is then that of this process's share.
 
         Order matters: the memories take in the batch after it was read and before the weights move. Raises ValueError
         for several micro-batches of a method that needs the whole batch.
@@ -72,7 +75,8 @@ class TrainStep:
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update(step + 1)
-        return torch.stack(losses).mean()
+        self.own_loss = torch.stack(losses).mean()
+        return self._mean_of_processes(self.own_loss)
 
     @property
     def learning_rate(self) -> float:
@@ -80,10 +84,14 @@ class TrainStep:
         return max(group["lr"] for group in self.optimizer.param_groups)
 
     def batch_top1(self) -> float:
-        """Fraction of the last step's images, of this process, whose likeliest target was predicted."""
+        """Fraction of the last step's images, of all processes, whose likeliest target was predicted; all must ask."""
         logits, targets = (torch.cat(part) for part in zip(*self._predicted, strict=True))
         likeliest = targets if targets.ndim == 1 else targets.argmax(1)
-        return float((logits.argmax(1) == likeliest).float().mean())
+        return float(self._mean_of_processes((logits.argmax(1) == likeliest).float().mean()))
+
+    def _mean_of_processes(self, value: Tensor) -> Tensor:
+        """Their shares of a batch are equal."""
+        return self.accelerator.reduce(value, "mean") if self.accelerator.num_processes > 1 else value
 
     def evaluated_weights(self) -> Any:
         """A context in which the method holds the weights that are evaluated: the average if there is one."""

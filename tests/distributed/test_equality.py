@@ -1,6 +1,7 @@
 """N processes with b images each are one process with N * b: logits, gradients, queue and weights, to 1e-9."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hma_ft.config.schema import PeftConfig
-from tests.distributed.training import BATCH, STEPS, Case, train
+from tests.distributed.training import BATCH, STEPS, Case, diverge, train
 from tests.ports import free_port
 from tests.processes import fork_context
 
@@ -17,12 +18,12 @@ pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 EXACT = {"rtol": 0.0, "atol": 1e-9}
 
 
-def run(world_size: int, folder: Path, case: Case) -> list[dict[str, Any]]:
+def run(world_size: int, folder: Path, case: Case, *, target: Callable[..., None] = train) -> list[dict[str, Any]]:
     """What each rank saw."""
     folder.mkdir()
     port = free_port()
     processes = [
-        fork_context().Process(target=train, args=(rank, world_size, port, folder, case)) for rank in range(world_size)
+        fork_context().Process(target=target, args=(rank, world_size, port, folder, case)) for rank in range(world_size)
     ]
     for process in processes:
         process.start()
@@ -70,5 +71,11 @@ def test_many_are_one(tmp_path: Path, case: Case) -> None:
         many = run(world_size, tmp_path / str(world_size), case)
         torch.testing.assert_close(whole_steps(logits(many), case.micro_batches), one["logits"], **EXACT)
         for rank in many:
-            for name in ("gradients", "weights", "average"):
+            for name in ("gradients", "weights", "average", "losses", "top1"):
                 torch.testing.assert_close(rank[name], one[name], **EXACT)
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_is_known_to_all(tmp_path: Path) -> None:
+    first, second = run(2, tmp_path / "two", Case(mixup=True), target=diverge)
+    assert first["loss"].isnan() and second["loss"].isnan()
+    assert first["own"].isfinite() and second["own"].isnan()

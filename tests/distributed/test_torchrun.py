@@ -103,6 +103,7 @@ def assert_one_record(directory: Path, alone: Path) -> None:
         for path in (directory / "metrics.jsonl", alone / "metrics.jsonl")
     ]
     assert [step for step, _ in losses[0]] == [step for step, _ in losses[1]]
+    np.testing.assert_allclose([loss for _, loss in losses[0]], [loss for _, loss in losses[1]], atol=1e-4)
     checkpoints = [sorted(p.name[:13] for p in (d / "checkpoints").glob("step-*")) for d in (directory, alone)]
     assert checkpoints[0] == checkpoints[1] == ["step-00000016", "step-00000024"]
 

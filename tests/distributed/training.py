@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from hma_ft.backbone.create import create_backbone
@@ -76,6 +77,30 @@ def configuration(case: Case) -> Config:
 
 def train(rank: int, world_size: int, port: int, folder: Path, case: Case) -> None:
     """STEPS steps as process `rank`; writes rank-RANK.pt."""
+    accelerator, train_step = _started(rank, world_size, port, case)
+    seen = _Recorder(train_step)
+    for step, micro_batches in enumerate(_steps(configuration(case), rank, world_size)):
+        loss = train_step.step(micro_batches, step=step, learning_rate_factor=1.0)
+        seen.values["losses"].append(loss.clone())
+        seen.values["top1"].append(train_step.batch_top1())
+    seen.values["weights"] = dict(train_step.method.state_dict())
+    seen.values["average"] = train_step.average.state_dict() if train_step.average is not None else {}
+    torch.save(seen.values, folder / f"rank-{rank}.pt")
+    accelerator.end_training()
+
+
+def diverge(rank: int, world_size: int, port: int, folder: Path, case: Case) -> None:
+    """One step in which the targets of rank 1 are not finite; writes the losses that `rank` knows."""
+    accelerator, train_step = _started(rank, world_size, port, case)
+    (batch,) = next(iter(_steps(configuration(case), rank, world_size)))
+    if rank == 1:
+        batch = batch._replace(targets=batch.targets * torch.nan)
+    loss = train_step.step([batch], step=0, learning_rate_factor=1.0)
+    torch.save({"loss": loss.clone(), "own": train_step.own_loss}, folder / f"rank-{rank}.pt")
+    accelerator.end_training()
+
+
+def _started(rank: int, world_size: int, port: int, case: Case) -> tuple[Accelerator, TrainStep]:
     if world_size > 1:
         names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "MASTER_PORT": port}
         os.environ |= {name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"}
@@ -85,23 +110,15 @@ def train(rank: int, world_size: int, port: int, folder: Path, case: Case) -> No
     seed_torch(config.seed, "initial weights")
     backbone = create_backbone(config.model, image_size=16, tokens=config.method.tokens, peft=config.method.peft)
     method = build_method(config, backbone, CLASSES).double()
-    train_step = TrainStep(
-        method, create_optimizer(method, config.optimizer), accelerator, seed=config.seed, ema_decay=0.9
-    )
-    seen = _Recorder(train_step)
-    for step, micro_batches in enumerate(_steps(config, rank, world_size)):
-        train_step.step(micro_batches, step=step, learning_rate_factor=1.0)
-    seen.values["weights"] = dict(method.state_dict())
-    seen.values["average"] = train_step.average.state_dict() if train_step.average is not None else {}
-    torch.save(seen.values, folder / f"rank-{rank}.pt")
-    accelerator.end_training()
+    optimizer = create_optimizer(method, config.optimizer)
+    return accelerator, TrainStep(method, optimizer, accelerator, seed=config.seed, ema_decay=0.9)
 
 
 class _Recorder:
     """Logits of every forward pass, and gradients as the optimizer gets them."""
 
     def __init__(self, train_step: TrainStep) -> None:
-        self.values: dict[str, Any] = {"logits": [], "gradients": []}
+        self.values: dict[str, Any] = {"logits": [], "gradients": [], "losses": [], "top1": []}
         train_step.method.head.register_forward_hook(self._logits)
         train_step.optimizer.optimizer.register_step_pre_hook(self._gradients)
 
