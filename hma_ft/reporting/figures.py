@@ -56,7 +56,8 @@ def _write_counts(axes: "Axes", confusion: "np.ndarray", shares: "np.ndarray") -
     for (row, column), number in _cells(confusion):
         if number:
             colour = "white" if shares[row, column] > 0.3 else "black"
-            axes.text(column, row, str(number), ha="center", va="center", fontsize=8, color=colour)
+            text = axes.text(column, row, str(number), ha="center", va="center", fontsize=8, color=colour)
+            text.set_in_layout(False)  # it lies within the axes, and measuring a hundred of them takes time
 
 
 def _cells(confusion: "np.ndarray") -> list[tuple[tuple[int, int], int]]:
@@ -95,9 +96,10 @@ def curves_figure(rows: Sequence[dict[str, Any]]) -> "Figure":
 
     from hma_ft.reporting.figure_ticks import readable_step_ticks
 
-    figure = Figure(figsize=(12.0, 3.8), dpi=120, layout="constrained")
+    figure = Figure(figsize=(12.0, 3.8), dpi=120)  # margins that all values fit: to find them would draw it twice
     FigureCanvasAgg(figure)
     loss, accuracy, rate = figure.subplots(1, 3)
+    figure.subplots_adjust(left=0.055, right=0.985, bottom=0.135, top=0.9, wspace=0.27)
     train, val = _series(rows, "train/loss"), _series(rows, "val/loss") or _series(rows, "val/nll")
     many = len(train) > 50
     if train:

@@ -19,9 +19,10 @@ def risk_coverage_png(path: Path, coverage: "np.ndarray", risk: "np.ndarray", *,
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6, 4.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(5.6, 4.2), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.92)
     error = float(risk[-1])
     axes.plot(coverage, risk, color=TRAIN, label=f"by confidence, AURC {area:.4f}")
     axes.axhline(error, color=RATE, linewidth=0.8, linestyle=":", label=f"at random, error {error:.4f}")

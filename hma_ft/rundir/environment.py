@@ -97,8 +97,9 @@ def packages() -> dict[str, str]:
     """
     versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
-        if distribution.metadata["Name"] and Path(str(distribution.locate_file(""))).name != "_vendor":
-            versions.setdefault(distribution.metadata["Name"], distribution.version)
+        metadata = distribution.metadata  # parsed at each access
+        if metadata["Name"] and Path(str(distribution.locate_file(""))).name != "_vendor":
+            versions.setdefault(metadata["Name"], metadata["Version"])
     return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
