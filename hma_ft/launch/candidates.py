@@ -18,6 +18,11 @@ class Candidate:
     grid: Grid = field(default_factory=Grid)
     views: str = ""  # digest of what its training images depend on, beside the seed
     length: Length = field(default_factory=Length)
+    seeds_share_views: bool = False  # they are finite
+
+    def views_of(self, seed: int) -> tuple[str, int]:
+        """What is equal where trials read the same views of training images."""
+        return self.views, 0 if self.seeds_share_views else seed
 
     @property
     def is_tuned(self) -> bool:

@@ -52,7 +52,7 @@ class Pace:
 
     seconds: dict[str, float]  # of a whole trial, by label
     features: dict[str, float]  # of a whole trial, by `Candidate.views`
-    computed: dict[tuple[str, int], float]  # share of those features that is stored, by views and seed
+    computed: dict[tuple[str, int], float]  # share of those features that is stored, by `Candidate.views_of`
     training: dict[str, float] = field(default_factory=dict)  # what of `seconds` goes with the steps
 
     def of(self, trial: Planned) -> float:
@@ -64,7 +64,7 @@ class Pace:
         """Seconds of the features that trials need and no store has yet."""
         needed: dict[tuple[str, int], float] = {}
         for trial in trials:
-            place = trial.candidate.views, trial.seed
+            place = trial.candidate.views_of(trial.seed)
             if trial.candidate.views in self.features:
                 needed[place] = max(needed.get(place, self.computed.get(place, 0.0)), trial.share)
         return sum(self.features[place[0]] * (share - self.computed.get(place, 0.0)) for place, share in needed.items())
@@ -72,22 +72,22 @@ class Pace:
 
 def pace(candidates: Sequence[Candidate], rows: Sequence[TrialRow], sweep: Sweep) -> Pace:
     """What the finished trials tell: the quickest of each candidate, since others may have waited for features."""
-    views = {candidate.label: candidate.views for candidate in candidates}
+    known = {candidate.label: candidate for candidate in candidates}
     seconds: dict[str, float] = {}
     training: dict[str, float] = {}
     features: dict[str, float] = {}
     computed: dict[tuple[str, int], float] = {}
     for row in rows:
         label, share = row.trial.candidate, row.trial.share
-        spent = _spent(sweep, row) if row.state is TrialState.finished and label in views else None
+        spent = _spent(sweep, row) if row.state is TrialState.finished and label in known else None
         if spent is None:
             continue
         whole = spent.training / share
         if spent.own - spent.training + whole < seconds.get(label, math.inf):
             seconds[label], training[label] = spent.own - spent.training + whole, whole
         if spent.takes_steps and spent.features:
-            features[views[label]] = max(features.get(views[label], 0.0), spent.features / share)
-            place = views[label], row.trial.seed
+            place = known[label].views_of(row.trial.seed)
+            features[place[0]] = max(features.get(place[0], 0.0), spent.features / share)
             computed[place] = max(computed.get(place, 0.0), share)
     return Pace(seconds, features, computed, training)
 

@@ -52,7 +52,12 @@ def make_staged_plan(
     require_valid([plan.config(attempt) for attempt in _one_of_each_point(plan)])
     described = [plan.config(attempt._replace(share=1.0)) for attempt in first_attempts(plan)]
     plan.candidates = [
-        dataclasses.replace(candidate, views=_views(config), length=_length(config))
+        dataclasses.replace(
+            candidate,
+            views=_views(config),
+            length=_length(config),
+            seeds_share_views=as_read(config).augment.views is not None,
+        )
         for candidate, config in zip(candidates, described, strict=True)
     ]
     plan.options = dataclasses.replace(plan.options, by=_telling_apart(described, tuned_keys(candidates)))

@@ -1,5 +1,7 @@
 """The rest of a sweep in seconds, and what a budget has no room for."""
 
+import dataclasses
+
 import pytest
 
 from hma_ft.launch.candidates import Candidate
@@ -15,6 +17,14 @@ def test_features_of_a_seed_are_paid_once() -> None:
     attempts = [Planned(c, seed) for c, seed in ((HEAD, 0), (HEAD, 1), (HMA, 0), (HMA, 1), (HMA, 2))]
     assert seconds_to_do(attempts, PACE) == pytest.approx(2 * 2 + 3 * 5 + 2 * 30)
     assert seconds_to_do([Planned(Candidate("method=x", "x", [0]), 0)], PACE) is None
+
+
+def test_finite_views_are_paid_once_for_all_seeds() -> None:
+    shared = [dataclasses.replace(candidate, seeds_share_views=True) for candidate in (HEAD, HMA)]
+    attempts = [Planned(candidate, seed) for candidate in shared for seed in (5, 6)]
+    assert seconds_to_do(attempts, PACE) == pytest.approx(2 * 2 + 2 * 5)
+    nothing_stored = dataclasses.replace(PACE, computed={})
+    assert seconds_to_do(attempts, nothing_stored) == pytest.approx(2 * 2 + 2 * 5 + 30)
 
 
 def test_what_a_trial_found_in_the_store_is_no_cost_of_the_next() -> None:
