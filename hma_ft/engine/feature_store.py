@@ -3,7 +3,8 @@
 With nothing trainable below the head, the features of a step's views are a pure function of the backbone's weights,
 the transform, the images' content and labels, the seed, the batch size, the libraries and the arithmetic in force. All
 of these are in the key of a store, so that an entry is never stale; an entry is a whole step, so that the arithmetic is
-that of a run without a store, bit for bit.
+that of a run without a store, bit for bit. Of finite views neither seed nor batch size matters: an entry has features
+by the images' content and the number of the view (hma_ft/engine/view_features.py).
 """
 
 import fcntl
