@@ -60,6 +60,7 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(preparation["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preparation["std"]).view(1, 3, 1, 1), persistent=False)
         self.frozen = False
+        self.is_compiled = False
         self._layers: dict[str, int] = group_parameters(vit, vit.group_matcher(coarse=False), reverse=True)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -123,6 +124,7 @@ class Backbone(nn.Module):
                 if isinstance(module, DropPath):
                     module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
             block.compile()
+        self.is_compiled = True
 
     def merge(self) -> None:
         """Fold what was added into timm's own weights, in place, where that is possible; before prediction only."""

@@ -177,7 +177,10 @@ class Evaluator(Predictor):
 
     def _features_of(self, batch: Batch) -> LabelledFeatures:
         batch = batch.to(self.accelerator.device)
-        return LabelledFeatures(self.features_of(batch.images), batch.labels, batch.ids)
+        images, missing = batch.images, self.batch_size - len(batch.ids)
+        if missing > 0 and self.method.backbone.is_compiled:  # a smaller last batch would be compiled for itself
+            images = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)])
+        return LabelledFeatures(self.features_of(images)[: len(batch.ids)], batch.labels, batch.ids)
 
     def _bring_together(self, parts: list[LabelledFeatures]) -> LabelledFeatures:
         """All processes' samples, sorted by id."""

@@ -4,11 +4,18 @@ from functools import partial
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch._dynamo.utils import counters
 
 from hma_ft.backbone.create import create_backbone
-from hma_ft.config.schema import BackboneTuning, HMAConfig, ModelConfig, RealMemoryConfig, TokensConfig
+from hma_ft.config.schema import BackboneTuning, DatasetConfig, HMAConfig, ModelConfig, RealMemoryConfig, TokensConfig
+from hma_ft.data.splits import load_splits
+from hma_ft.data.transforms import EvalTransform
+from hma_ft.engine.evaluate import Evaluator
 from hma_ft.hma import HMAHead
+from tests.methods.conftest import build
+
+__all__ = ["build"]  # a fixture
 
 SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 12, "num_heads": 2}
 
@@ -55,3 +62,17 @@ def test_a_step_of_the_memory_head_is_one_graph() -> None:
         head.write(torch.randn(8, 32), torch.randint(5, (8,)), torch.arange(8) + 100 * number)
         head(features, ids)
     assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+
+
+def test_a_smaller_last_batch_of_an_evaluation_takes_no_graph_of_its_own(build: object) -> None:
+    """450 test images in batches of 64: the last has two."""
+    splits = load_splits(DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits"))
+    method = build("head")
+    transform = EvalTransform(16, crop_ratio=1.0, interpolation="bicubic")
+    settings = {"batch_size": 64, "num_workers": 0, "seed": 0}
+    plain = Evaluator(method, Accelerator(cpu=True), {"test": splits.test}, transform, **settings).features("test")
+    method.backbone.compile_blocks()
+    found = Evaluator(method, Accelerator(cpu=True), {"test": splits.test}, transform, **settings).features("test")
+    torch.testing.assert_close(found.features, plain.features)
+    assert torch.equal(found.ids, plain.ids) and torch.equal(found.labels, plain.labels)
+    assert counters["stats"]["unique_graphs"] == 1
