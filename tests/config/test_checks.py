@@ -36,6 +36,7 @@ from tests.config.test_compose import composed
             ["augment.auto_augment=cutout"],
             "unknown augment.auto_augment=cutout: use one of randaugment, trivialaugment",
         ),
+        (["augment.views=0"], "augment.views=0 must be greater than 0"),
         (["augment.label_smoothing=1"], "augment.label_smoothing=1 must be at least 0 and less than 1"),
         (["method.hma.real.size=-1"], "method.hma.real.size=-1 must be 0 or greater"),
         (["method.hma.real.momentum=1.1"], "method.hma.real.momentum=1.1 must lie between 0 and 1"),
