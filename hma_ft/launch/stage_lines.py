@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from hma_ft.launch.staged_plan import read_state
 from hma_ft.launch.staged_tables import time_left
+from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep
 from hma_ft.launch.sweep_status import TrialRow
 from hma_ft.launch.tables import counts
 
 SECONDS = 15.0  # between two lines of progress, at least
+_ENDED = (TrialState.finished, TrialState.failed)
 
 
 class StageLines:
@@ -18,7 +20,7 @@ class StageLines:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._stage = ""
-        self._counts = ""
+        self._ended = -1
         self._told: set[str] = set()
         self._last = float("-inf")
 
@@ -29,8 +31,8 @@ class StageLines:
             if note not in self._told:
                 print(note, flush=True)
                 self._told.add(note)
-        now, counted = time.monotonic(), counts(rows)
-        if state.stage != self._stage or (now - self._last >= SECONDS and counted != self._counts):
-            self._stage, self._last, self._counts = state.stage, now, counted
+        now, ended = time.monotonic(), sum(row.state in _ENDED for row in rows)
+        if state.stage != self._stage or (now - self._last >= SECONDS and ended != self._ended):
+            self._stage, self._last, self._ended = state.stage, now, ended
             left = time_left(sweep, rows, self._slots)
-            print(f"stage {state.stage}: {counted}" + (f"; {left}" if left else ""), flush=True)
+            print(f"stage {state.stage}: {counts(rows)}" + (f"; {left}" if left else ""), flush=True)
