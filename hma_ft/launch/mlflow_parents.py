@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TRIALS_LISTED = 50
+OUR_DESCRIPTION = "A sweep of "  # how a parent's description begins until somebody writes another
 _FILE = "mlflow_parents.json"  # experiment name -> {"uri": ..., "run": ..., "ended": status or ""}
 
 
@@ -113,7 +114,7 @@ def _create(client: "MlflowClient", uri: str, experiment: str, sweep: Sweep) -> 
         "mlflow.source.name": "run.py",
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": "\n".join(
-            [f"A sweep of {len(sweep.trials)} trials, which are its children:\n"]
+            [f"{OUR_DESCRIPTION}{len(sweep.trials)} trials, which are its children:\n"]
             + trials
             + ([f"- and {more} more"] if more else [])
             + [f"\nRecord: `{sweep.directory}`. To watch it: `python run.py task=status sweep.name={sweep.name}`"]

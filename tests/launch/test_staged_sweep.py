@@ -89,6 +89,7 @@ def test_it_survives_its_shell_and_its_supervisor_and_ends_in_a_verdict(
     assert parent.data.metrics["verdict/head/mean"] == pytest.approx(statistics.mean(heads))
     assert parent.data.metrics["verdict/knn/difference"] == pytest.approx(rows["knn"]["difference"])
     assert parent.data.tags["hma.verdict.knn"].startswith("underpowered")
+    assert f"| digits | knn | 2 | {100 * rows['knn']['mean']:.2f} |" in parent.data.tags["mlflow.note.content"]
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} == {"report.html", "comparison"}
 
 
