@@ -2,7 +2,7 @@
 
 first   one trial of each method, from which the time is estimated
 halve   where it is asked for, every point for a ninth of the steps (hma_ft/launch/halving.py)
-choose  every point of each method's grid, or the best third for a third of the steps, with tuning seeds
+choose  every point of each method's grid, or the best half for a third of the steps, with tuning seeds
 extend  a further value where the end of a grid was chosen, some times at the most
 seeds   each method at its choice, with the seeds of the comparison
 

@@ -113,7 +113,7 @@ def test_it_goes_on_wherever_it_was_cut_off() -> None:
     assert seen == expected
 
 
-def test_halving_tries_all_for_a_ninth_of_the_steps_and_the_best_third_for_a_third() -> None:
+def test_halving_tries_all_for_a_ninth_of_the_steps_and_the_best_half_for_a_third() -> None:
     long = Candidate(
         "method=lora", "lora", [0], Grid({"optimizer.lr": [0.01, 0.03, 0.1, 0.3, 1.0]}), length=Length(900, 90)
     )
@@ -127,13 +127,13 @@ def test_halving_tries_all_for_a_ninth_of_the_steps_and_the_best_third_for_a_thi
     points = [[attempt.settings for attempt in attempts if attempt.candidate is long] for _, attempts in found]
     assert points[0] == [{"optimizer.lr": 0.1, "trainer.max_steps": 100, "scheduler.warmup_steps": 10}]
     assert len(points[1]) == 5 * 2 - 1 and {point["trainer.max_steps"] for point in points[1]} == {100}
-    assert {point["optimizer.lr"] for point in points[2]} == {0.1, 0.03}  # the two that are nearest
+    assert {point["optimizer.lr"] for point in points[2]} == {0.01, 0.03, 0.1}  # the three that are nearest
     assert {(point["trainer.max_steps"], point["scheduler.warmup_steps"]) for point in points[2]} == {(300, 30)}
     assert points[4] == [{"optimizer.lr": 0.1}]
     lengths = {tuple(a.settings) for _, attempts in found for a in attempts if a.candidate is fitted}
     assert lengths == {("optimizer.lr",)}  # never shortened
     spent = sum(a.share for _, attempts in found[:4] for a in attempts if a.candidate is long)
-    assert spent == pytest.approx((5 / 9 + 2 / 3) * len(TUNE))  # of 10
+    assert spent == pytest.approx((5 / 9 + 3 / 3) * len(TUNE))  # of 10
 
 
 def test_halving_keeps_what_failed_in_sight() -> None:

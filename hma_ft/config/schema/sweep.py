@@ -11,7 +11,7 @@ class TuneConfig:
     seeds: list[int] = field(default_factory=list)  # none of the comparison's; empty: nothing is chosen
     grids: dict[str, Any] = field(default_factory=dict)  # method: {setting: [values]}, and `pairs`
     extend: int = 2  # times that a grid may grow whose end val chose
-    halving: bool = False  # all points for 1/9 of the steps, the best third for 1/3, and that decides
+    halving: bool = False  # all points for 1/9 of the steps, the best half for 1/3, and that decides
 
 
 @dataclass
