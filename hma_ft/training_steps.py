@@ -9,7 +9,7 @@ from hma_ft.config.schema import Config, Sampling
 from hma_ft.data.batch import Batch
 from hma_ft.data.loading import load_views, view_seeds
 from hma_ft.data.transforms import TrainTransform
-from hma_ft.data.views import View, training_views
+from hma_ft.data.views import View, ViewSeeds, training_views
 from hma_ft.engine.costs import CostClock
 from hma_ft.engine.feature_steps import feature_steps
 from hma_ft.engine.inputs import MicroBatch, has_finite_views, image_steps
@@ -38,21 +38,22 @@ def training_steps(
 
 
 def _image_steps(config: Config, accelerator: Accelerator, components: RunComponents, start_step: int) -> Steps:
-    """Of images."""
+    """Steps on images."""
     views = _views(config, accelerator, components, range(start_step, config.trainer.max_steps))
-    return _steps_of(_loaded(config, components, views), config, accelerator, components, start_step)
+    batches = _loaded(config, components, views, _seeds(config, components))
+    return _steps_of(batches, config, accelerator, components, start_step)
 
 
 def _finite_view_steps(
     config: Config, accelerator: Accelerator, components: RunComponents, clock: CostClock, start_step: int
 ) -> Steps:
-    """Of features, each of which is computed once for all runs."""
-    samples = components.splits.train
+    """Steps on features, each of which is computed once for all runs."""
+    seeds = _seeds(config, components)
     features = ViewFeatures(
         components.view_store,
-        lambda views: _loaded(config, components, views),
-        view_seeds(samples, config.seed, config.augment.views),
-        samples.labels,
+        lambda views: _loaded(config, components, views, seeds),
+        seeds,
+        components.splits.train.labels,
         components.method,
         accelerator,
         clock,
@@ -65,7 +66,7 @@ def _finite_view_steps(
 
 
 def _views(config: Config, accelerator: Accelerator, components: RunComponents, steps: range) -> Iterator[list[View]]:
-    """Those of this process's micro-batches of some steps."""
+    """The views of this process's micro-batches of some steps."""
     return training_views(
         components.splits.train.labels,
         seen_in_training=components.splits.seen_in_training,
@@ -80,10 +81,15 @@ def _views(config: Config, accelerator: Accelerator, components: RunComponents, 
     )
 
 
-def _loaded(config: Config, components: RunComponents, views: Iterator[list[View]]) -> Iterator[Batch]:
+def _seeds(config: Config, components: RunComponents) -> ViewSeeds:
+    return view_seeds(components.splits.train, config.seed, config.augment.views)
+
+
+def _loaded(
+    config: Config, components: RunComponents, views: Iterator[list[View]], seeds: ViewSeeds
+) -> Iterator[Batch]:
     backbone, samples = components.method.backbone, components.splits.train
     transform = TrainTransform(config.augment, interpolation=backbone.interpolation, fill=backbone.mean_colour)
-    seeds = view_seeds(samples, config.seed, config.augment.views)
     return load_views(samples, transform, views, seeds, num_workers=config.trainer.num_workers)
 
 

@@ -165,7 +165,7 @@ def _asked_to_stop(stop: StopRequest, accelerator: Accelerator, logs: bool) -> b
 
 
 def _require_finite(step: int, loss: Tensor, own_loss: Tensor, micro_batches: Sequence[MicroBatch]) -> None:
-    """Of all processes: each leaves, and the one whose share it was names the samples."""
+    """A loss that is not finite on one process ends all; the one whose share it was names the samples."""
     if not torch.isfinite(loss):
         if torch.isfinite(own_loss):
             raise UserError(f"the loss of step {step} is {loss.item()}: another process names the samples")

@@ -7,6 +7,7 @@ neither on the batch size nor on the run that happened to compute them.
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from accelerate import Accelerator
@@ -51,9 +52,9 @@ class ViewFeatures:
         with self._clock.on(Spent.nothing):
             views = list(views)
             self._first = {self._key(view): view for batch in reversed(views) for view in batch}
-            order = dict.fromkeys(self._key(view) for batch in views for view in batch)
-            self._places = {key: place for place, key in enumerate(order)}
-            self._seconds = [-1.0] * len(order)  # of each view; -1: its features are missing
+            self._order = list(dict.fromkeys(self._key(view) for batch in views for view in batch))
+            self._places = {key: place for place, key in enumerate(self._order)}
+            self._seconds = [-1.0] * len(self._order)  # of each view; -1: its features are missing
             self._features = torch.empty(0)
             self._cursor = 0  # no view before it is missing
             counted = {self._places.get(self._key(view)) for batch in before for view in batch}
@@ -114,9 +115,8 @@ class ViewFeatures:
         """The first views in the run's order that are missing, as many as an entry has."""
         while self._cursor < len(self._seconds) and self._seconds[self._cursor] >= 0:
             self._cursor += 1
-        keys = list(self._places)
-        missing = (place for place in range(self._cursor, len(keys)) if self._seconds[place] < 0)
-        return [keys[place] for place, _ in zip(missing, range(ENTRY), strict=False)]
+        missing = (self._order[place] for place in range(self._cursor, len(self._order)) if self._seconds[place] < 0)
+        return list(islice(missing, ENTRY))
 
     def _computed(self, keys: Sequence[Key]) -> StoredViews:
         started = time.perf_counter()

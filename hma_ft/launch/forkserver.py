@@ -18,7 +18,7 @@ from typing import NoReturn
 from hma_ft.rundir.environment import git_state
 
 _TRIAL = "hma_ft.launch.trial"
-# torch and timm come with the first; the last three are imported by functions of this package, and take four seconds
+# torch and timm come with the first; the last three are imported inside functions of this package, by every trial
 PRELOADED = [
     *("hma_ft.experiment", "hma_ft.methods.validate", "hma_ft.reporting.figures"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "sklearn.model_selection"),

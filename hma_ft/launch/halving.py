@@ -12,7 +12,7 @@ from hma_ft.launch.grid import Point
 
 SHARES = (1 / 9, 1 / 3)  # of the steps, rung by rung; the last decides
 SHORTENED = ("trainer.max_steps", "scheduler.warmup_steps")
-_KEPT = 1 / 2  # share of the points that goes on; with a third, rates that show late were lost (docs/SWEEPS.md)
+_KEPT = 1 / 2  # share of the points that goes on; fewer, and rates that show late are lost
 _LEAST = 2  # points that go on, where there are as many
 
 
