@@ -13,8 +13,9 @@ from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
 from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import FileDataset
 from hma_ft.data.image_cache import cached
-from hma_ft.data.loading import train_loader
+from hma_ft.data.loading import load_views
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.data.views import ViewSeeds, training_views
 
 
 def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool) -> list[Measurement]:
@@ -35,9 +36,8 @@ def keeps_up(sizes: Sizes, shared: Path | None, workers: int, *, compiled: bool)
             )
             epochs = 2 * (len(files) // sizes.batch)  # with a cache the first ones fill it
             total = epochs + 2 + sizes.repeats * sizes.steps
-            stream = train_loader(
-                samples, transform, batch_size=sizes.batch, seed=0, start_step=0, num_steps=total, num_workers=workers
-            )
+            views = training_views(samples.labels, batch_size=sizes.batch, seed=0, start_step=0, num_steps=total)
+            stream = load_views(samples, transform, views, ViewSeeds(0), num_workers=workers)
             for _ in range(epochs if name is ImageCaching.ram and sizes is FULL else 0):
                 next(stream)
             speed = _images_per_second(partial(_from_loader, setup, stream), sizes)

@@ -25,8 +25,9 @@ from hma_ft.config.schema import AugmentConfig, DatasetConfig, ImageCaching
 from hma_ft.data.datasets.base import FileDataset, ImageDataset
 from hma_ft.data.decode import decode
 from hma_ft.data.image_cache import cached
-from hma_ft.data.loading import train_loader
+from hma_ft.data.loading import load_views
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.data.views import ViewSeeds, training_views
 from hma_ft.seeds import derive_seed
 
 SIZE, MEAN, STD = 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -97,7 +98,8 @@ def _epoch(samples: ImageDataset, interpolation: str, size: int = 50) -> None:
     transform = TrainTransform(AugmentConfig(image_size=SIZE), interpolation=interpolation, fill=(0, 0, 0))
     size = min(size, len(samples))
     steps = len(samples) // size
-    for _ in train_loader(samples, transform, batch_size=size, seed=0, start_step=0, num_steps=steps, num_workers=0):
+    views = training_views(samples.labels, batch_size=size, seed=0, start_step=0, num_steps=steps)
+    for _ in load_views(samples, transform, views, ViewSeeds(0), num_workers=0):
         pass
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import ImageDataset
-from hma_ft.data.views import EVALUATION, View, ViewSeeds, training_views
+from hma_ft.data.views import EVALUATION, View, ViewSeeds
 from hma_ft.errors import UserError
 
 Transform = Callable[[Tensor], Tensor]
@@ -51,38 +51,6 @@ class _Views(Dataset[Batch | str]):
         if epoch != EVALUATION:
             torch.random.default_generator.manual_seed(self.seeds.of(epoch, index))
         return self.transform(image)
-
-
-def train_loader(
-    samples: ImageDataset,
-    transform: Transform,
-    *,
-    batch_size: int,
-    seed: int,
-    start_step: int,
-    num_steps: int,
-    num_workers: int,
-    seen_in_training: Tensor | None = None,
-    balanced: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
-    micro_batches: int = 1,
-    finite_views: int | None = None,
-) -> Iterator[Batch]:
-    """Batches of the views that `training_views` names. Raises ValueError as it does."""
-    views = training_views(
-        samples.labels,
-        batch_size=batch_size,
-        seed=seed,
-        start_step=start_step,
-        num_steps=num_steps,
-        seen_in_training=seen_in_training,
-        balanced=balanced,
-        rank=rank,
-        world_size=world_size,
-        micro_batches=micro_batches,
-    )
-    return load_views(samples, transform, views, view_seeds(samples, seed, finite_views), num_workers=num_workers)
 
 
 def view_seeds(samples: ImageDataset, seed: int, finite: int | None) -> ViewSeeds:

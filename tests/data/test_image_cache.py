@@ -17,9 +17,10 @@ from hma_ft.data import image_cache
 from hma_ft.data.batch import Batch
 from hma_ft.data.decode import decode
 from hma_ft.data.image_cache import CachedDataset
-from hma_ft.data.loading import train_loader
+from hma_ft.data.loading import load_views
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import TrainTransform
+from hma_ft.data.views import ViewSeeds, training_views
 from hma_ft.errors import UserError
 
 CACHES = [ImageCaching.ram, ImageCaching.disk]
@@ -51,11 +52,8 @@ def views(splits: Splits, num_workers: int) -> list[Batch]:
     """Three epochs."""
     transform = TrainTransform(AugmentConfig(image_size=32), interpolation="bicubic", fill=(0, 0, 0))
     steps = 3 * SAMPLES // 4
-    return list(
-        train_loader(
-            splits.train, transform, batch_size=4, seed=0, start_step=0, num_steps=steps, num_workers=num_workers
-        )
-    )
+    dealt = training_views(splits.train.labels, batch_size=4, seed=0, start_step=0, num_steps=steps)
+    return list(load_views(splits.train, transform, dealt, ViewSeeds(0), num_workers=num_workers))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

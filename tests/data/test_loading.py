@@ -8,9 +8,10 @@ import torch
 from hma_ft.config.schema import AugmentConfig, DatasetConfig
 from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import Subset
-from hma_ft.data.loading import eval_batches, train_loader
+from hma_ft.data.loading import eval_batches, load_views, view_seeds
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.transforms import EvalTransform, TrainTransform
+from hma_ft.data.views import ViewSeeds, training_views
 from hma_ft.errors import UserError
 from tests.data.layouts import LAYOUTS
 from tests.data.test_datasets import configured
@@ -25,19 +26,16 @@ def splits() -> Splits:
 
 def batches(splits: Splits, num_workers: int = 0, start: int = 0, rank: int = 0, world: int = 1) -> list[Batch]:
     transform = TrainTransform(AUGMENT, interpolation="bicubic", fill=(1, 2, 3))
-    return list(
-        train_loader(
-            splits.train,
-            transform,
-            batch_size=24,
-            seed=5,
-            start_step=start,
-            num_steps=50 - start,
-            num_workers=num_workers,
-            rank=rank,
-            world_size=world,
-        )
+    dealt = training_views(
+        splits.train.labels,
+        batch_size=24,
+        seed=5,
+        start_step=start,
+        num_steps=50 - start,
+        rank=rank,
+        world_size=world,
     )
+    return list(load_views(splits.train, transform, dealt, ViewSeeds(5), num_workers=num_workers))
 
 
 def assert_equal(some: list[Batch], others: list[Batch]) -> None:
@@ -100,8 +98,8 @@ def test_finite_views_come_back_and_are_the_same_for_every_seed(splits: Splits) 
     def seen(seed: int, views: int | None) -> list[dict[int, torch.Tensor]]:
         """Image by sample for each of the first four epochs."""
         few = Subset(splits.train, torch.arange(40))
-        dealt = {"batch_size": len(few), "seed": seed, "start_step": 0, "num_steps": 4}
-        loaded = train_loader(few, transform, **dealt, num_workers=0, finite_views=views)
+        dealt = training_views(few.labels, batch_size=len(few), seed=seed, start_step=0, num_steps=4)
+        loaded = load_views(few, transform, dealt, view_seeds(few, seed, views), num_workers=0)
         return [dict(zip(batch.ids.tolist(), batch.images, strict=True)) for batch in loaded]
 
     def same(one: dict[int, torch.Tensor], other: dict[int, torch.Tensor]) -> float:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from hma_ft.config.schema import Corruption, DatasetConfig
-from hma_ft.data.loading import train_loader
 from hma_ft.data.splits import Splits, load_splits
 from hma_ft.data.variants import JPEG_QUALITY, corrupt
+from hma_ft.data.views import training_views
 from hma_ft.errors import UserError
 
 DIGITS = DatasetConfig(name="digits", target="hma_ft.data.datasets.digits.Digits")
@@ -73,17 +73,15 @@ def test_no_step_is_made_of_new_classes_and_val_lacks_them() -> None:
     assert set(later.train.labels.tolist()) == set(later.test.labels.tolist()) == set(range(10))
     for name in ("train", "test"):
         assert later.description[f"{name}_digest"] == plain.description[f"{name}_digest"]
-    batches = train_loader(
-        later.train,
-        lambda image: image,
+    steps = training_views(
+        later.train.labels,
         batch_size=50,
         seed=0,
         start_step=0,
         num_steps=len(later.seen_in_training) // 50,
-        num_workers=0,
         seen_in_training=later.seen_in_training,
     )
-    seen = torch.cat([batch.ids for batch in batches])
+    seen = torch.tensor([sample for step in steps for _, sample in step])
     assert len(seen.unique()) == len(seen) and set(seen.tolist()) <= set(later.seen_in_training.tolist())
     with pytest.raises(UserError, match=r"held_out_classes=9 of 10 classes: at least two must be left"):
         splits(held_out_classes=9)

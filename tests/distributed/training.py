@@ -26,8 +26,9 @@ from hma_ft.config.schema import (
     SyntheticMemoryConfig,
     TrainerConfig,
 )
-from hma_ft.data.loading import train_loader
+from hma_ft.data.loading import load_views
 from hma_ft.data.splits import load_splits
+from hma_ft.data.views import ViewSeeds, training_views
 from hma_ft.engine.distributed import create_accelerator
 from hma_ft.engine.inputs import image_steps
 from hma_ft.engine.optimizer import create_optimizer
@@ -139,18 +140,17 @@ def _enlarged(image: Tensor) -> Tensor:
 def _steps(config: Config, rank: int, world_size: int) -> Any:
     """The real loader, dealt to the processes, mixed; targets in the model's precision."""
     splits = load_splits(config.dataset)
-    batches = train_loader(
-        splits.train,
-        _enlarged,
+    dealt = training_views(
+        splits.train.labels,
         batch_size=BATCH,
         seed=config.seed,
         start_step=0,
         num_steps=STEPS,
-        num_workers=0,
         rank=rank,
         world_size=world_size,
         micro_batches=config.trainer.grad_accumulation,
     )
+    batches = load_views(splits.train, _enlarged, dealt, ViewSeeds(config.seed), num_workers=0)
     steps = image_steps(
         batches,
         start_step=0,
