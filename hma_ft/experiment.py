@@ -4,7 +4,7 @@ import math
 import shutil
 import sys
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,21 +13,20 @@ from accelerate import Accelerator
 from hma_ft.config.fingerprint import fingerprint, weights_digest
 from hma_ft.config.frozen import run_directory
 from hma_ft.config.reads import as_read
-from hma_ft.config.schema import Config, ImageCaching, TrackingConfig
-from hma_ft.data.content_index import ContentIndex
-from hma_ft.data.description import changed_splits
-from hma_ft.data.splits import load_splits
+from hma_ft.config.schema import Config, TrackingConfig
 from hma_ft.engine.distributed import create_accelerator
 from hma_ft.engine.inputs import mixes_images
 from hma_ft.engine.signals import StopRequest, stop_on_signals
 from hma_ft.errors import Interrupted, UserError
 from hma_ft.files.atomic import translate_os_errors
 from hma_ft.files.lock import RunLock
+from hma_ft.images_now import changed_since
 from hma_ft.mlflow_sync.logger import MlflowLogger
 from hma_ft.mlflow_sync.state import MlflowState
 from hma_ft.mlflow_sync.sync import sync
+from hma_ft.names import enumerated
 from hma_ft.reporting.console import result_table
-from hma_ft.rundir.record import RunRecord, read_data
+from hma_ft.rundir.record import RunRecord
 from hma_ft.rundir.result import read_result
 from hma_ft.rundir.status import State, read_status
 from hma_ft.shortages import shortage, shortages_explained
@@ -105,19 +104,11 @@ def _run_recorded(config: Config, accelerator: Accelerator, directory: Path, sto
 
 
 def _say_if_images_changed(config: Config, directory: Path) -> None:
-    """Say it where a finished run's images are others by now. Of files, only those that changed are read."""
-    index = ContentIndex.beside_runs(config.runs_dir, verify=config.dataset.verify_content)
-    if not config.dataset.on_disk or not index.knows_files:
-        return
-    try:
-        dataset = replace(config.dataset, cache=ImageCaching.none)
-        splits = load_splits(dataset, index=index, select=config.trainer.select)
-    except (UserError, OSError):  # a record is reported wherever it is, with or without its data set
-        return
-    changed = changed_splits(read_data(directory), splits.description)
+    """Say it where a finished run's images are others by now."""
+    changed = changed_since(directory, config)
     if changed:
         print(
-            f"warning: the {' and '.join(changed)} images below dataset.root={config.dataset.root} have changed since; "
+            f"warning: the {enumerated(changed)} images below dataset.root={config.dataset.root} have changed since; "
             "the figures are those of the images of then",
             file=sys.stderr,
         )

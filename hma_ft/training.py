@@ -31,6 +31,7 @@ from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.class_balance import ClassBalance
 from hma_ft.methods.head_init import start_head
 from hma_ft.mlflow_sync.logger import MlflowLogger
+from hma_ft.names import enumerated
 from hma_ft.reporting.console import Progress
 from hma_ft.rundir.record import RunRecord
 from hma_ft.training_steps import training_steps
@@ -95,7 +96,7 @@ def _record_data(record: RunRecord | None, splits: Splits, config: DatasetConfig
         changed = changed_splits(record.read_data(), splits.description)
         if changed and checkpoint.exists(record.path("checkpoints"), kind="step"):
             problem = [
-                f"the {' and '.join(changed)} images of {config.name} below dataset.root={config.root} are not those "
+                f"the {enumerated(changed)} images of {config.name} below dataset.root={config.root} are not those "
                 "that this run began with: bring those back, or start over with fresh=true"
             ]
     broadcast_object_list(problem)  # rank 0 knows the record
@@ -206,10 +207,14 @@ def _calibrate(components: RunComponents, state: TrainState, checkpoints: Checkp
     A run that is cut off here begins again with the weights as they were trained: the checkpoint names their file.
     """
     method, evaluator = components.method, components.evaluator
+    labels, seen = components.splits.train.labels, components.splits.seen_in_training
+    later = labels[:0] if seen is None else labels[~torch.isin(labels, labels[seen])].unique()
     with evaluator.clock.on(Spent.training):
         evaluator.prepare_inference(method.inference_modes()[0])
         method.enter_mode(training=False)
-        method.calibrate(evaluator.features("val"))
+        val = evaluator.features("val")
+        with evaluator.autocast():  # as val and test are predicted
+            method.calibrate(val, later)
     checkpoints.keep_best(method, state.best_step, digest_of_frozen(method))
 
 

@@ -81,6 +81,11 @@ def _with_choice(runs: pd.DataFrame, tuned: Sequence[str], mode: str | None) -> 
         str(name): float(np.mean(values))
         for name, values in score(counted, "val", "top1", mode).groupby(counted["setting"], sort=False)
     }
+    if len(val) > 1 and not any(map(np.isfinite, val.values())):
+        raise UserError(
+            f"{', '.join(tuned)}: there is no val top-1 to choose by, as these runs trained on val: "
+            "give the setting by --where KEY=VALUE, or compare settings by --by KEY"
+        )
     best = max(val, key=lambda name: val[name] if np.isfinite(val[name]) else -np.inf)
     return runs.assign(setting_val=runs["setting"].map(val), chosen=runs["setting"] == best)
 

@@ -24,11 +24,10 @@ ELSEWHERE = (
     ),
     Section(
         "For classes added after training?",
-        "DTD, frozen backbone. Each seed draws two of the ten classes, which no training step sees and val lacks, "
+        "DTD, frozen backbone. Each seed draws two of the ten classes, of which no step is made and which val lacks, "
         "while a bank of training images holds all ten: the neighbours of `knn`, the real memory of `hma_head` and "
-        "`hma_head_label`. Who can't predict a class added after training is right about 80 % of the test images at "
-        "most. "
-        "Every method at its documented learning rate.",
+        "`hma_head_label`, which those read while they train. Who can't predict a class added after training is "
+        "right about 80 % of the test images at most. Every method at its documented learning rate.",
         "study_new_classes",
         ("--baseline", "head"),
     ),

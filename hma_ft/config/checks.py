@@ -205,6 +205,7 @@ def _trainer(config: Config) -> Iterator[str]:
     yield from _not_negative(
         trainer__num_workers=trainer.num_workers,
         trainer__checkpoint_minutes=trainer.checkpoint_minutes,
+        trainer__profile_steps=trainer.profile_steps,
         trainer__eval_cache_gb=trainer.eval_cache_gb,
     )
     yield from _at_most(MOST_WORKERS, trainer__num_workers=trainer.num_workers)

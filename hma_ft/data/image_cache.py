@@ -47,8 +47,12 @@ class ImageCache:
         self._full = False
 
     def get(self, number: int, decode: Callable[[], Tensor]) -> Tensor:
-        """The image, from here or else decoded and kept."""
-        self._open()
+        """The image, from here or else decoded and kept.
+
+        A loader process that starts once another run has removed the files, to make room, decodes and keeps nothing.
+        """
+        if not self._is_open():
+            return decode()
         image = self._read(number)
         if image is None:
             image = decode()
@@ -59,14 +63,18 @@ class ImageCache:
         """Loader processes that aren't forked open the files anew."""
         return {"_paths": self._paths, "_limit": self._limit, "_owner": 0, "_full": False}
 
-    def _open(self) -> None:
-        """Every process has its own map and its own notes on what it has checked."""
+    def _is_open(self) -> bool:
+        """Open the files if they are there: every process has its own map and its own notes on what it has checked."""
         if self._owner == os.getpid():
-            return
-        self._index, self._pixels = (path.open("r+b", buffering=0) for path in self._paths)
+            return True
+        try:
+            self._index, self._pixels = (path.open("r+b", buffering=0) for path in self._paths)
+        except FileNotFoundError:
+            return False
         self._checked: dict[int, tuple[int, int, int]] = {}  # offset, height, width
         self._map: mmap.mmap | None = None
         self._owner = os.getpid()
+        return True
 
     def _read(self, number: int) -> Tensor | None:
         if number in self._checked:

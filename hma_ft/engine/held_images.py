@@ -21,8 +21,11 @@ class HeldImages(NamedTuple):
 
     def by_digest(self) -> dict[str, int]:
         """Ids by digest, 32 hexadecimal digits; of equal images the first."""
-        texts = [bytes(row).hex() for row in self.digests.numpy()]
-        return dict(zip(reversed(texts), reversed(self.ids.tolist()), strict=True))
+        return dict(zip(reversed(self.digest_texts()), reversed(self.ids.tolist()), strict=True))
+
+    def digest_texts(self) -> list[str]:
+        """Digests as 32 hexadecimal digits, [M]."""
+        return [bytes(row).hex() for row in self.digests.numpy()]
 
     def by_id(self) -> dict[int, str]:
         """Names by id; empty where none were saved."""

@@ -21,6 +21,7 @@ from hma_ft.methods.base import Method
 
 BLOCK = 32  # views that pass the backbone together
 ENTRY = 512  # views that are stored together
+ENTRY_SECONDS = 20.0  # after which an entry ends with fewer: a signal waits for its end
 POLL_SECONDS = 0.02
 LoadViews = Callable[[Iterator[list[View]]], Iterator[Batch]]
 Key = tuple[str, int]  # digest of an image, number of its view
@@ -123,8 +124,13 @@ class ViewFeatures:
         views = [self._first[key] for key in keys]
         views += views[-1:] * (-len(views) % BLOCK)
         blocks = (views[first : first + BLOCK] for first in range(0, len(views), BLOCK))
-        features = torch.cat([self._features_of(batch) for batch in self._load(blocks)])[: len(keys)]
-        contents, numbers = (list(column) for column in zip(*keys, strict=True))
+        computed = []
+        for batch in self._load(blocks):
+            computed.append(self._features_of(batch))
+            if time.perf_counter() - started > ENTRY_SECONDS:
+                break
+        features = torch.cat(computed)[: len(keys)]
+        contents, numbers = (list(column) for column in zip(*keys[: len(features)], strict=True))
         return StoredViews(contents, numbers, features, time.perf_counter() - started)
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from hma_ft.config import check
 from hma_ft.errors import UserError
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.candidates import Attempt
+from hma_ft.launch.data_checks import require_same_images
 from hma_ft.launch.estimate import fit_budget, pace, seconds_to_do, to_do
 from hma_ft.launch.mlflow_parents import known_parents
 from hma_ft.launch.outcomes import Outcomes
@@ -51,6 +52,7 @@ def next_submission(directory: Path, backend: Backend, *, session: int | None) -
     state = dataclasses.replace(state, stage=stage, choices=choices)
     submission = None
     if made.present is not None:
+        _require_same_images(plan, outcomes, made.present.attempts)
         submission, error = _submission(plan, sweep, outcomes, made.present.attempts, backend, stage, session)
         state = dataclasses.replace(state, error=error)
     if session is None and submission is not None:
@@ -81,6 +83,12 @@ def _with_trials(sweep: Sweep, plan: StagedPlan, made: Progress) -> Sweep:
     sweep = dataclasses.replace(sweep, trials=list(trials.values()))
     sweep.save()
     return sweep
+
+
+def _require_same_images(plan: StagedPlan, outcomes: Outcomes, attempts: Sequence[Attempt]) -> None:
+    """UserError where trials that others have finished are of other images than those of this sweep."""
+    others = [attempt for attempt in attempts if outcomes.of(attempt).finished and not outcomes.is_mine(attempt)]
+    require_same_images([(Path(plan.trial(attempt).directory), plan.config(attempt)) for attempt in others])
 
 
 def _submission(

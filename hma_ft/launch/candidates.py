@@ -8,6 +8,14 @@ from hma_ft.launch.halving import Length
 from hma_ft.names import counted
 
 
+class ReadViews(NamedTuple):
+    """The views of training images whose features the trials of a candidate read from the store."""
+
+    digest: str  # of what a view's features depend on, beside the seed where views are not finite
+    draws: int  # images that a whole training reads
+    finite: int = 0  # views of an image, the same for every seed; 0: new ones every epoch
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One of the things that are compared: a method with its grid."""
@@ -16,13 +24,8 @@ class Candidate:
     method: str
     seeds: list[int]  # of the comparison
     grid: Grid = field(default_factory=Grid)
-    views: str = ""  # digest of what its training images depend on, beside the seed
     length: Length = field(default_factory=Length)
-    seeds_share_views: bool = False  # they are finite
-
-    def views_of(self, seed: int) -> tuple[str, int]:
-        """What is equal where trials read the same views of training images."""
-        return self.views, 0 if self.seeds_share_views else seed
+    read_views: ReadViews | None = None  # none where the backbone trains, or nothing does
 
     @property
     def is_tuned(self) -> bool:
@@ -50,15 +53,16 @@ class Attempt(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a trial came to; neither a value nor an error while it has not ended."""
+    """What a trial came to."""
 
-    val: float | None = None
+    val: float | None = None  # top-1; none of a run that trained on val
     error: str = ""
+    finished: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether it finished or failed."""
-        return self.val is not None or bool(self.error)
+        return self.finished or bool(self.error)
 
 
 @dataclass(frozen=True)

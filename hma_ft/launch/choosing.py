@@ -103,7 +103,11 @@ class Tried:
         ]
 
     def _values(self, key: str) -> list[Any]:
-        return list(dict.fromkeys(point[key] for point in self._tried))
+        values: list[Any] = []  # no dict: a value may be a list
+        for point in self._tried:
+            if point[key] not in values:
+                values.append(point[key])
+        return values
 
 
 def attempts_at(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hma_ft.launch.candidates import Candidate
 from hma_ft.launch.choosing import Tuning
@@ -16,6 +16,7 @@ from hma_ft.launch.states import TrialState
 from hma_ft.launch.sweep import Sweep, Trial
 from hma_ft.launch.sweep_status import TrialRow
 from hma_ft.launch.trial_status import read_trial_status
+from hma_ft.launch.view_costs import Planned, ViewCosts
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,14 @@ class Spent:
     features: float  # of its training images, whoever computed them
     training: float
     evaluation: float
-    takes_steps: bool
+    images: int = 0  # that training draws from
 
     @property
     def own(self) -> float:
         """Without the features that later trials find in the store: those that this one computed itself."""
-        if self.features == 0.0:  # the backbone trains, and nothing is shared
-            return self.wall
         if self.wall >= self.features + self.training + self.evaluation:
             return self.wall - self.features - self.evaluation
         return self.wall - self.features if self.wall >= self.features + self.training else self.wall
-
-
-class Planned(NamedTuple):
-    """One trial of a candidate, whatever its point."""
-
-    candidate: Candidate
-    seed: int
-    share: float = 1.0  # of its steps
 
 
 @dataclass(frozen=True)
@@ -51,45 +42,31 @@ class Pace:
     """Seconds of a trial of each candidate, and of the features that the first trial of a seed computes."""
 
     seconds: dict[str, float]  # of a whole trial, by label
-    features: dict[str, float]  # of a whole trial, by `Candidate.views`
-    computed: dict[tuple[str, int], float]  # share of those features that is stored, by `Candidate.views_of`
     training: dict[str, float] = field(default_factory=dict)  # what of `seconds` goes with the steps
+    views: ViewCosts = field(default_factory=ViewCosts)
 
     def of(self, trial: Planned) -> float:
         """Seconds of a trial."""
         label = trial.candidate.label
         return self.seconds[label] - (1.0 - trial.share) * self.training.get(label, 0.0)
 
-    def of_features(self, trials: Sequence[Planned]) -> float:
-        """Seconds of the features that trials need and no store has yet."""
-        needed: dict[tuple[str, int], float] = {}
-        for trial in trials:
-            place = trial.candidate.views_of(trial.seed)
-            if trial.candidate.views in self.features:
-                needed[place] = max(needed.get(place, self.computed.get(place, 0.0)), trial.share)
-        return sum(self.features[place[0]] * (share - self.computed.get(place, 0.0)) for place, share in needed.items())
-
 
 def pace(candidates: Sequence[Candidate], rows: Sequence[TrialRow], sweep: Sweep) -> Pace:
     """What the finished trials tell: the quickest of each candidate, since others may have waited for features."""
     known = {candidate.label: candidate for candidate in candidates}
-    seconds: dict[str, float] = {}
-    training: dict[str, float] = {}
-    features: dict[str, float] = {}
-    computed: dict[tuple[str, int], float] = {}
+    found = Pace({})
     for row in rows:
         label, share = row.trial.candidate, row.trial.share
         spent = _spent(sweep, row) if row.state is TrialState.finished and label in known else None
         if spent is None:
             continue
+        shares_features = known[label].read_views is not None or not known[label].length.steps
+        rest = (spent.own if shares_features else spent.wall) - spent.training
         whole = spent.training / share
-        if spent.own - spent.training + whole < seconds.get(label, math.inf):
-            seconds[label], training[label] = spent.own - spent.training + whole, whole
-        if spent.takes_steps and spent.features:
-            place = known[label].views_of(row.trial.seed)
-            features[place[0]] = max(features.get(place[0], 0.0), spent.features / share)
-            computed[place] = max(computed.get(place, 0.0), share)
-    return Pace(seconds, features, computed, training)
+        if rest + whole < found.seconds.get(label, math.inf):
+            found.seconds[label], found.training[label] = rest + whole, whole
+        found.views.learn(Planned(known[label], row.trial.seed, share), spent.features, spent.images)
+    return found
 
 
 def to_do(
@@ -130,7 +107,7 @@ def seconds_to_do(trials: Sequence[Planned], known: Pace) -> float | None:
     """One trial after the other; None while a candidate has not finished a trial."""
     if any(trial.candidate.label not in known.seconds for trial in trials):
         return None
-    return known.of_features(trials) + sum(map(known.of, trials))
+    return known.views.of(trials) + sum(map(known.of, trials))
 
 
 def seconds_of_running(rows: Sequence[TrialRow], known: Pace, sweep: Sweep) -> float:
@@ -176,7 +153,8 @@ def _spent(sweep: Sweep, row: TrialRow) -> Spent | None:
         return None
     parts = [_number(result.get(f"time/{name}")) for name in ("features_s", "train_s", "eval_s")]
     features, training, evaluation = parts
-    return Spent(wall, features, training, evaluation, takes_steps=row.max_steps > 0)
+    images = int(_number(result.get("data/taught", result.get("data/train"))))
+    return Spent(wall, features, training, evaluation, images)
 
 
 def _seconds_in_slot(sweep: Sweep, trial: Trial) -> float | None:

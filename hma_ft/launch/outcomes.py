@@ -20,7 +20,7 @@ class Outcomes:
         `is_decided`: val has chosen already, and a trial that failed before that is not tried again.
         """
         self._plan, self._sweep, self._session, self._is_decided = plan, sweep, session, is_decided
-        self._trials: dict[str, Trial] = {}
+        self._trials: dict[tuple[str, str, int], Trial] = {}
         self._rows: dict[str, TrialRow] = {}
         self._jobs = active_jobs(sweep)
 
@@ -29,7 +29,7 @@ class Outcomes:
         trial = self._trial(attempt)
         finished = read_status(Path(trial.directory))
         if finished is not None and finished.state is State.finished and not self._is_to_be_redone(attempt):
-            return Outcome(val=_val_top1(trial))
+            return Outcome(val=_val_top1(trial), finished=True)
         row = self._row(trial)
         is_settled = self._is_decided and attempt.seed not in attempt.candidate.seeds
         if (is_settled or self.is_mine(attempt)) and row.state is TrialState.failed:
@@ -53,9 +53,10 @@ class Outcomes:
         return self._plan.config(attempt).fresh and not self.is_mine(attempt)
 
     def _trial(self, attempt: Attempt) -> Trial:
-        if attempt.label not in self._trials:
-            self._trials[attempt.label] = self._plan.trial(attempt)
-        return self._trials[attempt.label]
+        place = attempt.candidate.label, json.dumps(attempt.settings), attempt.seed  # a label rounds its numbers
+        if place not in self._trials:
+            self._trials[place] = self._plan.trial(attempt)
+        return self._trials[place]
 
     def _row(self, trial: Trial) -> TrialRow:
         if trial.key not in self._rows:

@@ -3,18 +3,20 @@
 import sys
 from collections.abc import Collection, Sequence
 
+from hma_ft.config import run_directory
 from hma_ft.config.schema import SweepConfig
 from hma_ft.errors import UserError
 from hma_ft.launch.advance import next_submission
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.comparison import compare_if_due
+from hma_ft.launch.data_checks import prepare_data, require_same_images
 from hma_ft.launch.mlflow_parents import open_parents
 from hma_ft.launch.next_stage import hand_over
 from hma_ft.launch.staged_plan import StagedPlan, read_state
 from hma_ft.launch.staged_planning import Composed, first_attempts, given_and_not_tuned, make_staged_plan
 from hma_ft.launch.staged_summary import compared_rows, show_summary
 from hma_ft.launch.staged_tables import dry_run_table
-from hma_ft.launch.submit import prepare_data, require_status, say_detached
+from hma_ft.launch.submit import require_status, say_detached
 from hma_ft.launch.submit_lock import one_at_a_time
 from hma_ft.launch.sweep import Sweep, load_sweep
 from hma_ft.launch.sweep_status import TrialRow, goes_on
@@ -47,7 +49,9 @@ def run_staged_sweep(
 
 def _start(plan: StagedPlan, sweep: Sweep, backend: Backend) -> bool:
     """Start the first stage that isn't finished, unless a process is at it; whether it was started."""
-    prepare_data([plan.config(attempt) for attempt in first_attempts(plan)])
+    first = [plan.config(attempt) for attempt in first_attempts(plan)]
+    prepare_data(first)
+    require_same_images([(run_directory(config), config) for config in first])
     with one_at_a_time(sweep):
         known = load_sweep(sweep.directory)
         if known is not None and goes_on(known):
@@ -56,7 +60,7 @@ def _start(plan: StagedPlan, sweep: Sweep, backend: Backend) -> bool:
         if known is None:
             sweep.save()
         plan.save(sweep.directory)
-        open_parents(known or sweep, [plan.config(attempt) for attempt in first_attempts(plan)])
+        open_parents(known or sweep, first)
         submission = next_submission(sweep.directory, backend, session=None)
         now = load_sweep(sweep.directory) or sweep
         if submission is not None:

@@ -23,7 +23,7 @@ from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
 from hma_ft.files.atomic import write_atomic
-from hma_ft.launch.candidates import Attempt, Candidate
+from hma_ft.launch.candidates import Attempt, Candidate, ReadViews
 from hma_ft.launch.choosing import Tuning
 from hma_ft.launch.grid import Grid
 from hma_ft.launch.halving import SHARES, SHORTENED, Length
@@ -185,8 +185,15 @@ def _plan_values(directory: Path) -> dict[str, Any] | None:
 
 
 def _candidate(described: dict[str, Any]) -> Candidate:
-    length = Length(**described.get("length", {}))  # a plan from before there were short trials has none
-    return Candidate(**described | {"grid": Grid(**described["grid"]), "length": length})
+    read = described["read_views"]
+    return Candidate(
+        **described
+        | {
+            "grid": Grid(**described["grid"]),
+            "length": Length(**described["length"]),
+            "read_views": None if read is None else ReadViews(*read),
+        }
+    )
 
 
 def tuned_keys(candidates: Sequence[Candidate]) -> list[str]:

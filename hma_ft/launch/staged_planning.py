@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from hma_ft.config import as_read
 from hma_ft.config.check_dataset import FOLD
 from hma_ft.config.nearest import nearest
-from hma_ft.config.schema import Config, SweepConfig
+from hma_ft.config.schema import BackboneTuning, Config, MethodConfig, Selection, SweepConfig, TokenType
 from hma_ft.errors import UserError
-from hma_ft.launch.candidates import Attempt, Candidate
+from hma_ft.launch.candidates import Attempt, Candidate, ReadViews
 from hma_ft.launch.choosing import attempts_at
 from hma_ft.launch.grid import Grid, read_grid
 from hma_ft.launch.halving import Length
@@ -25,7 +25,7 @@ from hma_ft.launch.stages import StageName, first_attempt
 from hma_ft.launch.sweep import Sweep, safe_name
 from hma_ft.mlflow_sync.content import params
 
-_VIEWS = ("dataset", "model", "augment")  # beside the batch size, what the stored features of a seed depend on
+_VIEWS = ("dataset", "model", "augment")  # what the stored features of a view depend on
 
 
 class Composed(NamedTuple):
@@ -45,18 +45,19 @@ def make_staged_plan(
     """
     for name, table in (("grids", settings.tune.grids), ("max_seeds", settings.max_seeds)):
         _require_methods(f"sweep.{'tune.' if name == 'grids' else ''}{name}", table, methods)
+    _require_seeds(settings)
     labels = _labels([settings_of(job.overrides) for job in composed])
     candidates = [_candidate(job, label, settings) for job, label in zip(composed, labels, strict=True)]
     plan = StagedPlan(candidates, [job.template for job in composed], checked_options(settings, candidates, []))
     _require_no_choice_by_folds(candidates, [job.overrides for job in composed], settings)
     require_valid([plan.config(attempt) for attempt in _one_of_each_point(plan)])
     described = [plan.config(attempt._replace(share=1.0)) for attempt in first_attempts(plan)]
+    _require_val(candidates, described, settings)
     plan.candidates = [
         dataclasses.replace(
             candidate,
-            views=_views(config),
+            read_views=_read_views(config),
             length=_length(config),
-            seeds_share_views=as_read(config).augment.views is not None,
         )
         for candidate, config in zip(candidates, described, strict=True)
     ]
@@ -97,6 +98,22 @@ def _require_methods(name: str, table: Mapping[str, object], methods: Collection
         raise UserError(f"{name}: unknown method {unknown[0]}{nearest(unknown[0], sorted(methods))}")
 
 
+def _require_seeds(settings: SweepConfig) -> None:
+    for method, most in settings.max_seeds.items():
+        if most < 1:
+            raise UserError(f"sweep.max_seeds.{method}={most} must be at least 1: leave the method out instead")
+
+
+def _require_val(candidates: Sequence[Candidate], configs: Sequence[Config], settings: SweepConfig) -> None:
+    """UserError where a method is to be chosen on a val that its trials train on."""
+    for candidate, config in zip(candidates, configs, strict=True):
+        if candidate.is_tuned and settings.tune.seeds and config.trainer.select is Selection.last:
+            raise UserError(
+                f"trainer.select=last trains on val, by which sweep.tune would choose settings of {candidate.method}: "
+                "set sweep.tune.seeds=[] and give the settings"
+            )
+
+
 def _labels(settings: Sequence[dict[str, str]]) -> list[str]:
     """The overrides in which candidates differ; the method where there is one candidate."""
     varied = varied_keys(settings)
@@ -127,12 +144,24 @@ def _one_of_each_point(plan: StagedPlan) -> list[Attempt]:
     return found
 
 
-def _views(config: Config) -> str:
-    """Digest of what the stored features of training images depend on, beside the seed."""
+def _read_views(config: Config) -> ReadViews | None:
+    """The views whose features are stored; none where the backbone trains, or nothing does."""
+    from hma_ft.engine.inputs import has_finite_views  # torch comes with it
+
     read = as_read(config)
+    if _trains_backbone(read.method) or not read.trainer.cache_features or not _length(config).steps:
+        return None
+    finite = read.augment.views if has_finite_views(read.augment) else None
     parts = [repr(getattr(read, name)) for name in _VIEWS]
-    parts += [repr((read.trainer.batch_size, read.trainer.grad_accumulation, read.trainer.max_steps))]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+    if finite is None:  # they are stored by step
+        parts.append(repr((read.trainer.batch_size, read.trainer.grad_accumulation)))
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+    return ReadViews(digest, read.trainer.max_steps * read.trainer.batch_size, finite or 0)
+
+
+def _trains_backbone(method: MethodConfig) -> bool:
+    inside = method.class_token, method.tokens.type is not TokenType.none, method.peft.target is not None
+    return method.backbone is BackboneTuning.full or any(inside)
 
 
 def _length(config: Config) -> Length:

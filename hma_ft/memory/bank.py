@@ -42,6 +42,15 @@ class FeatureBank(GrowingBuffers):
             torch.cat([self.ids, ids.to(self.ids)]),
         )
 
+    def without_classes(self, classes: Tensor) -> "FeatureBank":
+        """A bank of the rows of all other classes."""
+        found, kept = (
+            FeatureBank(self.features.shape[1]).to(self.features),
+            ~torch.isin(self.labels, classes.to(self.labels)),
+        )
+        found.set(self.features[kept], self.labels[kept], self.ids[kept])
+        return found
+
     @torch.no_grad()
     def remove(self, ids: Tensor) -> int:
         """Take out the rows with these ids [N]; their number."""

@@ -120,10 +120,11 @@ class Method(nn.Module, ABC):
         """Learn from both, with what `fit` has chosen; of a method that `learns_from_val`."""
         raise NotImplementedError(f"{type(self).__name__} has no refit")
 
-    def calibrate(self, val: LabelledFeatures) -> None:
+    def calibrate(self, val: LabelledFeatures, later: Tensor) -> None:
         """Choose on val what is chosen after training, with the weights that val chose; a pure function of both.
 
-        What it finds is part of the method's state. Called in the headline inference mode, prepared.
+        What it finds is part of the method's state, and must not depend on training images of the classes `later`,
+        which no step has seen. Called in the headline inference mode, prepared.
         """
 
     @property

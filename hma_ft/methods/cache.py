@@ -1,9 +1,11 @@
-"""A trainable cache beside a linear head: Tip-Adapter-F (Zhang et al., ECCV 2022), without its text classifier.
+"""A trainable cache beside a linear head: Tip-Adapter-F (Zhang et al., ECCV 2022) for models without text.
 
     logits = Linear(h) + alpha * sum over keys k of class c of exp(-beta * (1 - cos(h, k)))
 
 The keys begin as features of training images, of length 1, and train with the linear layer that stands where the
-published one has CLIP's text embeddings. alpha and beta are fixed in training; val chooses them afterwards.
+published one has CLIP's text embeddings. alpha and beta are fixed in training; val chooses them afterwards. Beside the
+text, two things differ from the published code: a key begins as the feature of one clean view, where that has the mean
+of ten augmented ones, and alpha and beta come from ten values each, where that searches 200 and 20, by test accuracy.
 """
 
 import itertools
@@ -130,10 +132,10 @@ class Cache(Method):
         return len(self.choices) > 1
 
     @torch.no_grad()
-    def calibrate(self, val: LabelledFeatures) -> None:
-        """Choose alpha and beta by accuracy, then likelihood; of equals the first."""
+    def calibrate(self, val: LabelledFeatures, later: Tensor) -> None:
+        """Choose alpha and beta by accuracy, then likelihood, with the trained keys; of equals the first."""
         scores = torch.zeros(len(self.choices), 2, dtype=torch.float64, device=val.features.device)
-        keys, known = self._cached()
+        keys, known = self.head.keys, self.head.labels
         for features, labels in zip(val.features.split(BLOCK_ROWS), val.labels.split(BLOCK_ROWS), strict=True):
             linear, affinities = at_least_single(self.head.linear(features)), self._affinities(features, None, keys)
             read = {beta: self._read(affinities, known, beta) for beta in {choice.beta for choice in self.choices}}
@@ -146,6 +148,11 @@ class Cache(Method):
     def chosen(self) -> dict[str, float]:
         """alpha and beta."""
         return self._strength._asdict() if self.calibrates else {}
+
+    def support_bank(self, mode: str) -> FeatureBank | None:
+        """The keys that were not trained; None where every class has trained ones."""
+        classes = self.head.labels[self.head.labels != NO_CLASS].unique()
+        return self.bank if len(classes) < self.num_classes else None
 
     def support_indices(self, mode: str, labels: Tensor) -> Tensor | None:
         """Images of the classes that no key was trained for: their features become keys as they are."""
@@ -174,6 +181,13 @@ class Cache(Method):
     def add_to_memories(self, added: LabelledFeatures, mode: str) -> None:
         """Further keys."""
         self.bank.add(*l2_normalize(added))
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Once keys are filled, without those that no image is left for, which no step can move."""
+        empty = self.head.labels == NO_CLASS
+        unfilled = 0 if empty.is_meta or bool(empty.all()) else int(empty.sum()) * self.head.keys.shape[1]
+        trained, total = super().parameter_counts()
+        return trained - unfilled, total - unfilled
 
     def trained_linear_head(self) -> nn.Linear:
         """The linear layer, without the cache."""

@@ -121,11 +121,12 @@ class HeadKNN(Method):
         return len(self.choices) > 1
 
     @torch.no_grad()
-    def calibrate(self, val: LabelledFeatures) -> None:
-        """Choose k, temperature and weight, the first of equals."""
+    def calibrate(self, val: LabelledFeatures, later: Tensor) -> None:
+        """Choose k, temperature and weight, the first of equals, by the neighbours of classes that steps have seen."""
+        bank = self.bank.without_classes(later)
         scores = torch.zeros(len(self.choices), 2, dtype=torch.float64, device=val.features.device)
         most = max(choice.k for choice in self.choices)
-        for block, found in nearest_in_blocks(val.features, None, self.bank, k=most):
+        for block, found in nearest_in_blocks(val.features, None, bank, k=most):
             labels, head = val.labels[block], self._mixable(self.head(val.features[block]))
             votes: dict[tuple[int, float], Tensor] = {}
             for score, (k, temperature, weight) in zip(scores, self.choices, strict=True):

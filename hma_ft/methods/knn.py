@@ -43,11 +43,13 @@ class KNN(Method):
 
     @torch.no_grad()
     def fit(self, train: LabelledFeatures, val: LabelledFeatures, later: LabelledFeatures | None = None) -> None:
-        """Store all training features and choose k and temperature, of equal choices the first."""
-        self.bank.set(*l2_normalize(train if later is None else joined(train, later)))
+        """Choose k and temperature with the images of `train`, of equal choices the first, and store all features."""
+        self.bank.set(*l2_normalize(train))
         k, temperature = best_choice(self.choices, self._scores(val))
         self.k.fill_(k)
         self.temperature.fill_(temperature)
+        if later is not None:
+            self.bank.set(*l2_normalize(joined(train, later)))
 
     def _scores(self, val: LabelledFeatures) -> Tensor:
         """Images recognised and summed log-likelihood of each choice, float64 [choices, 2].

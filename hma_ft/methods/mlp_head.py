@@ -8,6 +8,7 @@ from hma_ft.config.schema import HMAConfig, MethodConfig
 from hma_ft.hma import HMAHead
 from hma_ft.methods.base import Method
 from hma_ft.methods.hma import require_divisible
+from hma_ft.methods.options import COUNT, optional, read_options
 
 
 class MLPHead(Method):
@@ -15,7 +16,8 @@ class MLPHead(Method):
 
     def __init__(self, backbone: Backbone, num_classes: int, config: MethodConfig, soft_labels: bool) -> None:
         super().__init__(backbone, num_classes, config, soft_labels)
-        hidden = config.options["hidden_width"] or matching_width(backbone.width, num_classes, config.hma)
+        width = read_options(config, {"hidden_width": optional(COUNT)})["hidden_width"]
+        hidden = matching_width(backbone.width, num_classes, config.hma) if width is None else width
         self.head = nn.Sequential(
             nn.Linear(backbone.width, hidden),
             nn.GELU(),

@@ -89,6 +89,11 @@ class RanPAC(ClosedForm):
                 weight = (solved if dual is None else dual.T @ solved).T
                 yield Solution(ridge, weight, weight.new_zeros(self.num_classes))
 
+    def parameter_counts(self) -> tuple[int, int]:
+        """None that a step trains; the random directions count among all, as a prediction reads them."""
+        _, total = super().parameter_counts()
+        return 0, total + self.directions.numel()
+
     def memories(self, mode: str) -> dict[str, Memory]:
         """Features or sums."""
         return {"sums": self.sums} if len(self.sums) else {"features": self.bank}

@@ -19,6 +19,7 @@ from hma_ft.finished_run import FinishedRun, open_for_command
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.memory.ring_buffer import RealMemory
 from hma_ft.methods.base import Method, Output
+from hma_ft.methods.choose import ABSENT
 
 TIMM_TOLERANCE = 1e-6  # relative to the largest logit, or absolute where that is less than 1
 SOLVED_TOLERANCE = 1e-5  # of a layer in single precision that was solved for in double precision (see `_scale`)
@@ -85,10 +86,11 @@ def _scale(method: Method, output: Output) -> float:
     Such a layer may have weights that are large and cancel; single precision keeps the terms, not their difference.
     """
     size = output.logits
+    known = size.amax(0) > ABSENT / 2  # a class without a training image has a constant for a logit
     layer = method.linear_classifier()
     if method.fits and layer is not None:
         size = output.features.float().abs() @ layer.weight.abs().T + layer.bias.abs()
-    return max(1.0, float(size.abs().max()))
+    return max(1.0, float(size[:, known].abs().max()))
 
 
 @torch.no_grad()

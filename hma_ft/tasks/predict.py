@@ -35,6 +35,11 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     left_out = LeftOut()
     paths = _images_below(folder, left_out)
     run = open_for_command(config, given)
+    if config.coverage is not None and (config.memory or config.memory_remove):
+        raise UserError(
+            "coverage chooses its threshold by what the run said of val, which a changed memory may say no more: leave "
+            "coverage out, or memory and memory_remove"
+        )
     threshold = NO_THRESHOLD if config.coverage is None else choose_threshold(run, config.coverage)
     mode = run.modes[0]
     run.prepare_inference(mode)

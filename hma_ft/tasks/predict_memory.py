@@ -8,7 +8,7 @@ grows and shrinks; nothing is trained, and nothing is saved.
 import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hma_ft.config.schema import Config
 from hma_ft.data.datasets.base import ImageDataset
+from hma_ft.data.description import changed_splits
 from hma_ft.data.digests import file_digest, pixel_digest
 from hma_ft.data.folder_layout import class_folders
 from hma_ft.data.image_files import LeftOut, files_in, images_below
@@ -55,10 +56,13 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> ChangedMemor
         )
     lines = []
     if config.memory_remove is not None:
-        samples = named_samples(Path(config.memory_remove), count=run.train_size, train=lambda: run.splits.train)
-        removed = run.method.remove_from_memories(samples, mode, lambda ids: run.evaluator.some_features("train", ids))
+        names = (run.held_images.by_id, lambda: _train_names(run))
+        samples = named_samples(Path(config.memory_remove), count=run.train_size, names=names)
+        removed = run.method.remove_from_memories(samples, mode, lambda ids: _train_features(run, ids))
         lines += [f"memory {name}: {n} rows of {len(samples)} named samples removed" for name, n in removed.items()]
     known = _ImageIds(run.held_images)
+    for memory in memories.values():
+        known.merge_copies(memory.ids)
     if config.memory is not None:
         if run.method.takes_new_classes and (new := _new_classes(Path(config.memory), run.class_names)):
             run.method.add_classes(len(new))
@@ -79,34 +83,68 @@ def rows(memory: Memory) -> int:
     return int(memory.filled.sum()) if isinstance(memory, RealMemory) else len(memory)
 
 
-def named_samples(path: Path, *, count: int, train: Callable[[], ImageDataset]) -> Tensor:
+def _train_split(run: FinishedRun) -> ImageDataset:
+    """The training images that ids stand for. UserError where they are others by now."""
+    if "train" in changed_splits(run.data, run.splits.description):
+        raise UserError(
+            f"memory_remove needs the training images of run={run.directory}, but those below "
+            f"dataset.root={run.config.dataset.root} have changed since: bring back the images of then"
+        )
+    return run.splits.train
+
+
+def _train_names(run: FinishedRun) -> dict[int, str]:
+    samples = _train_split(run)
+    return {index: samples.sample_id(index) for index in range(len(samples))}
+
+
+def _train_features(run: FinishedRun, ids: Tensor) -> LabelledFeatures:
+    _train_split(run)
+    return run.evaluator.some_features("train", ids)
+
+
+def named_samples(path: Path, *, count: int, names: Iterable[Callable[[], Mapping[int, str]]]) -> Tensor:
     """Ids [N] of the training samples that a text file names, one a line; `#` begins a comment.
 
     A whole number is an id, the sample's place in the train split (as `python -m analysis.memory` lists it); all
     else is a file: the path below the data set's root, or the name alone where that is unique. `count` is the number
-    of training samples; `train` finds them, and is called only where a file is named.
+    of training samples. `names` find them by id, the next one where a name is not among those of the one before.
     """
     lines = [line.strip() for line in path.read_text(errors="backslashreplace").splitlines()]
-    keys: dict[str, list[int]] = {}  # of several samples where a list names a file twice
-    if any(text and not text.isdecimal() for text in map(_without_comment, lines)):
-        samples = train()
-        for index in range(len(samples)):
-            keys.setdefault(samples.sample_id(index), []).append(index)
-    names = Counter(Path(key).name for key in keys)
-    by_name = {Path(key).name: found for key, found in keys.items() if names[Path(key).name] == 1}
+    known = _Names({})
+    of_files = [line for line in lines if (text := _without_comment(line)) and not text.isdecimal()]
+    for find in names:
+        if not all(known.ids(line) for line in of_files):
+            known = _Names(find())
     ids = []
     for number, line in enumerate(lines, start=1):
-        text = line if line in keys or line in by_name else _without_comment(line)  # a name may have a # of its own
-        if not text:
+        text = _without_comment(line)
+        if not text and not known.ids(line):
             continue
-        found = [int(text)] if text.isdecimal() else keys.get(text, by_name.get(text, [NO_ID]))
+        found = known.ids(line) or ([int(text)] if text.isdecimal() else [NO_ID])
         if not 0 <= found[0] < count:
-            reason = "names several samples" if names[text] > 1 else "is no sample of the train split"
+            reason = "names several samples" if known.numbers[text] > 1 else "is no sample of the train split"
             raise UserError(
                 f"memory_remove={path}, line {number}: {text} {reason}; give an id or a path below the root"
             )
         ids += found
     return torch.tensor(sorted(set(ids)), dtype=torch.int64)
+
+
+class _Names:
+    """Ids of samples by path, several where a list names a file twice, and by the name alone where it is unique."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._by_path: dict[str, list[int]] = {}
+        for index, key in names.items():
+            self._by_path.setdefault(key, []).append(index)
+        self.numbers = Counter(Path(key).name for key in self._by_path)
+        self._by_name = {Path(key).name: ids for key, ids in self._by_path.items() if self.numbers[Path(key).name] == 1}
+
+    def ids(self, line: str) -> list[int]:
+        """What a line names; a file's name may have a # of its own. Empty where that is no known file."""
+        texts = (line, _without_comment(line))
+        return next((ids for names in (self._by_path, self._by_name) for t in texts if (ids := names.get(t))), [])
 
 
 def _without_comment(line: str) -> str:
@@ -124,6 +162,13 @@ class _ImageIds:
         self.ids = held.by_digest()
         self.next_id = 1 + max(held.ids.tolist(), default=NO_ID)
         self.names: dict[int, str] = {}  # of added images, by id
+        self._first = dict(zip(held.ids.tolist(), map(self.ids.get, held.digest_texts()), strict=True))
+
+    def merge_copies(self, ids: Tensor) -> None:
+        """Give the rows of a memory [N], or [N, 2], whose images are equal one id, that of the first, in place."""
+        copies = {own: first for own, first in self._first.items() if first is not None and first != own}
+        for own, first in copies.items():
+            ids[ids == own] = first
 
     def __call__(self, path: Path, image: Tensor) -> int:
         """The id of an image file, decoded uint8 [3, H, W]; NO_ID where no memory holds it."""

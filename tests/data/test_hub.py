@@ -96,6 +96,16 @@ def test_what_was_fetched_is_read_without_the_network(root: Path, tmp_path: Path
     assert local.description == kept.description
 
 
+def test_an_image_without_a_group_is_one_line(root: Path) -> None:
+    (root / "data" / "test-00000-of-00001.parquet").unlink()
+    (path,) = (root / "data").glob("train-*.parquet")
+    table = datasets.Dataset.from_parquet(str(path))
+    farms = [str(farm) for farm in table["farm"]]
+    table.remove_columns("farm").add_column("farm", [None, "", *farms[2:]]).to_parquet(str(path))
+    with pytest.raises(UserError, match=rf"2 images of {len(farms)} have no group in column farm"):
+        load_splits(configured(root, group="farm"))
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +162,16 @@ def test_processes_that_write_at_once_don_t_disturb_each_other(config: DatasetCo
     command = [sys.executable, "-c", program]
     running = [subprocess.Popen(command, cwd=repository, env=os.environ | {"OMP_NUM_THREADS": "1"}) for _ in range(3)]
     assert [process.wait(120) for process in running] == [0, 0, 0]
+
+
+def test_a_process_that_starts_once_another_run_has_made_room_decodes(config: DatasetConfig, tmp_path: Path) -> None:
+    train = splits_with(config, ImageCaching.disk).train
+    expected = train.load(0).clone()
+    in_a_new_process = pickle.loads(pickle.dumps(train))
+    for folder in (tmp_path / "cache").iterdir():
+        shutil.rmtree(folder)
+    assert torch.equal(in_a_new_process.load(0), expected)
+    assert torch.equal(train.load(0), expected)  # its files are open
 
 
 def test_a_disk_that_refuses_is_warned_about(config: DatasetConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,17 +105,28 @@ def test_what_is_stored_is_not_computed_again(samples: ImageDataset, tmp_path: P
     assert len(other.method.blocks) == -(-len(computed) // BLOCK) < len(first.method.blocks) // 4
 
 
+def test_an_entry_ends_when_its_time_is_over(
+    samples: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Run(samples, None)
+    monkeypatch.setattr(view_features, "ENTRY_SECONDS", 0.0)
+    store = FeatureStore(tmp_path, {}, limit_bytes=10**9)
+    run = Run(samples, store)
+    assert len(store.view_entries()) == len(run.method.blocks) > 3  # one block each
+    assert all(torch.equal(a.images, b.images) for a, b in zip(run.batches, whole.batches, strict=True))
+
+
 def test_each_view_costs_what_it_took_once(
     samples: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments = itertools.count(step=1.0)
-    monkeypatch.setattr(view_features.time, "perf_counter", lambda: next(moments))  # an entry takes a second
+    monkeypatch.setattr(view_features.time, "perf_counter", lambda: next(moments))  # an entry of a block: two
     monkeypatch.setattr(view_features, "ENTRY", 30)
     store = FeatureStore(tmp_path, {}, limit_bytes=10**9)
     steps = 3 * len(samples) // 30  # each view at least once, most twice
     whole = Run(samples, store, steps=steps)
     entries = len(store.view_entries())
-    assert whole.clock.costs.features == pytest.approx(entries)
+    assert whole.clock.costs.features == pytest.approx(2 * entries)
     begun, continued = Run(samples, store, steps=4), Run(samples, store, start=4, steps=steps - 4)
-    assert begun.clock.costs.features == pytest.approx(4.0)
-    assert continued.clock.costs.features == pytest.approx(entries - 4)
+    assert begun.clock.costs.features == pytest.approx(2 * 4)
+    assert continued.clock.costs.features == pytest.approx(2 * (entries - 4))

@@ -3,14 +3,24 @@
 import dataclasses
 
 import pytest
+import torch
 
-from hma_ft.launch.candidates import Candidate
-from hma_ft.launch.estimate import Pace, Planned, Spent, fit_budget, seconds_to_do
+from hma_ft.data.views import ViewSeeds, training_views
+from hma_ft.launch.candidates import Candidate, ReadViews
+from hma_ft.launch.estimate import Pace, Spent, fit_budget, seconds_to_do
+from hma_ft.launch.view_costs import Planned, ViewCosts, distinct_views
 
-HEAD = Candidate("method=head", "head", [0, 1], views="a")
-HMA = Candidate("method=hma_head", "hma_head", [0, 1], views="a")
-FULL = Candidate("method=full", "full", [0, 1], views="a")
-PACE = Pace({"method=head": 2.0, "method=hma_head": 5.0, "method=full": 100.0}, {"a": 30.0}, {("a", 0): 1.0})
+ENDLESS = ReadViews("a", draws=300)
+HEAD = Candidate("method=head", "head", [0, 1], read_views=ENDLESS)
+HMA = Candidate("method=hma_head", "hma_head", [0, 1], read_views=ENDLESS)
+FULL = Candidate("method=full", "full", [0, 1])
+SECONDS = {"method=head": 2.0, "method=hma_head": 5.0, "method=full": 100.0}
+PACE = Pace(SECONDS, views=ViewCosts({"a": 0.1}, {"a": 40}, [Planned(HEAD, 0)]))  # 300 views take 30 s
+
+
+def finite(candidate: Candidate, draws: int = 300) -> Candidate:
+    """Reads ten views of each image."""
+    return dataclasses.replace(candidate, read_views=ReadViews("a", draws, finite=10))
 
 
 def test_features_of_a_seed_are_paid_once() -> None:
@@ -19,20 +29,48 @@ def test_features_of_a_seed_are_paid_once() -> None:
     assert seconds_to_do([Planned(Candidate("method=x", "x", [0]), 0)], PACE) is None
 
 
+def test_a_trained_backbone_reads_no_stored_features() -> None:
+    assert seconds_to_do([Planned(FULL, seed) for seed in range(5)], PACE) == pytest.approx(500)
+
+
+@pytest.mark.parametrize(
+    ("images", "draws", "seeds"),
+    [(2000, 320, 12), (500, 320, 12), (100, 320, 3), (40, 320, 5), (10, 320, 5), (2000, 320, 1)],
+)
+def test_finite_views_of_several_seeds_are_counted_as_a_draw_counts_them(images: int, draws: int, seeds: int) -> None:
+    labels = torch.zeros(images, dtype=torch.long)
+    numbers = ViewSeeds(0, finite=10, contents=[str(sample) for sample in range(images)])
+    read = {
+        (sample, numbers.number(epoch))
+        for seed in range(seeds)
+        for step in training_views(labels, batch_size=32, seed=seed, start_step=0, num_steps=draws // 32)
+        for epoch, sample in step
+    }
+    expected = distinct_views(dict.fromkeys(range(seeds), float(draws)), images=images, finite=10)
+    assert expected == pytest.approx(len(read), rel=0.06)
+
+
 def test_finite_views_are_paid_once_for_all_seeds() -> None:
-    shared = [dataclasses.replace(candidate, seeds_share_views=True) for candidate in (HEAD, HMA)]
-    attempts = [Planned(candidate, seed) for candidate in shared for seed in (5, 6)]
-    assert seconds_to_do(attempts, PACE) == pytest.approx(2 * 2 + 2 * 5)
-    nothing_stored = dataclasses.replace(PACE, computed={})
-    assert seconds_to_do(attempts, nothing_stored) == pytest.approx(2 * 2 + 2 * 5 + 30)
+    all_of_them = finite(HEAD, draws=400)
+    costs = ViewCosts()
+    costs.learn(Planned(all_of_them, 100), 30.0, images=40)
+    attempts = [Planned(finite(candidate), seed) for candidate in (HEAD, HMA) for seed in (5, 6)]
+    assert seconds_to_do(attempts, Pace(SECONDS, views=costs)) == pytest.approx(2 * 2 + 2 * 5)
+    longer = Planned(finite(HEAD, draws=4000), 7)  # there are no more than these 400 views
+    assert costs.of([longer]) == pytest.approx(0)
+
+
+def test_a_short_trial_that_read_all_finite_views_leaves_none_to_pay() -> None:
+    costs = ViewCosts()
+    costs.learn(Planned(finite(HEAD, draws=3600), 100, share=1 / 9), 100.0, images=40)
+    assert costs.of([Planned(finite(HEAD, draws=3600), 100)]) == pytest.approx(0)
 
 
 def test_what_a_trial_found_in_the_store_is_no_cost_of_the_next() -> None:
-    paid = Spent(wall=75.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
-    read = Spent(wall=5.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
-    features_only = Spent(wall=35.0, features=30.0, training=2.0, evaluation=40.0, takes_steps=True)
-    trains_all = Spent(wall=200.0, features=0.0, training=150.0, evaluation=40.0, takes_steps=True)
-    assert [s.own for s in (paid, read, features_only, trains_all)] == [5.0, 5.0, 5.0, 200.0]
+    paid = Spent(wall=75.0, features=30.0, training=2.0, evaluation=40.0)
+    read = Spent(wall=5.0, features=30.0, training=2.0, evaluation=40.0)
+    features_only = Spent(wall=35.0, features=30.0, training=2.0, evaluation=40.0)
+    assert [s.own for s in (paid, read, features_only)] == [5.0, 5.0, 5.0]
 
 
 def test_the_dearest_go_first_and_the_baseline_stays() -> None:
@@ -45,7 +83,8 @@ def test_the_dearest_go_first_and_the_baseline_stays() -> None:
 
 
 def test_a_short_trial_costs_its_share_of_the_steps_and_of_the_features() -> None:
-    known = Pace({"method=head": 12.0}, {"a": 30.0}, {("a", 0): 1 / 3}, {"method=head": 9.0})
+    costs = ViewCosts({"a": 0.1}, {"a": 40}, [Planned(HEAD, 0, 1 / 3)])
+    known = Pace({"method=head": 12.0}, {"method=head": 9.0}, costs)
     assert seconds_to_do([Planned(HEAD, 0, 1 / 3)], known) == pytest.approx(3 + 9 / 3)
     assert seconds_to_do([Planned(HEAD, 0, 1 / 3), Planned(HEAD, 0)], known) == pytest.approx(6 + 12 + 30 * 2 / 3)
     assert seconds_to_do([Planned(HEAD, 1, 1 / 9)], known) == pytest.approx(3 + 1 + 30 / 9)

@@ -123,6 +123,7 @@ def test_from_disk_it_is_the_same_plan(templates: dict[str, DictConfig], tmp_pat
         ),
         ({"tune": TuneConfig(seeds=[7], extend=-1)}, "sweep.tune.extend=-1 must be 0 or greater"),
         ({"max_seeds": {"ful": 3}}, "sweep.max_seeds: unknown method ful"),
+        ({"max_seeds": {"head": 0}}, "sweep.max_seeds.head=0 must be at least 1: leave the method out instead"),
         ({"baseline": "full"}, "sweep.baseline=full is not part of the sweep, which has head, knn"),
         ({"budget_minutes": 0.0}, "sweep.budget_minutes=0 must be greater than 0"),
     ],
@@ -131,6 +132,14 @@ def test_mistakes_are_plain_lines(templates: dict[str, DictConfig], changes: dic
     with pytest.raises(UserError) as error:
         planned(templates, dataclasses.replace(SETTINGS, **changes))  # type: ignore[arg-type]  # fields by name
     assert line in str(error.value)
+
+
+def test_nothing_is_chosen_by_a_val_that_was_trained_on(templates: dict[str, DictConfig]) -> None:
+    for template in templates.values():
+        template.trainer.select = "last"
+    with pytest.raises(UserError, match=r"trainer.select=last trains on val, by which sweep.tune would choose .* head"):
+        planned(templates)
+    planned(templates, dataclasses.replace(SETTINGS, tune=TuneConfig()))
 
 
 def test_folds_are_compared_as_one_and_not_chosen_in_apart(templates: dict[str, DictConfig]) -> None:

@@ -27,7 +27,7 @@ class Trials:
         rate = attempt.point.get("optimizer.lr", 1.0)
         failed = (rate, attempt.seed) in self.failing
         val = 1.0 / (1.0 + abs(rate - self.best)) + 1e-6 * attempt.seed
-        self.done[attempt.label] = Outcome(error="it diverged") if failed else Outcome(val=val)
+        self.done[attempt.label] = Outcome(error="it diverged") if failed else Outcome(val=val, finished=True)
 
     def look(self, *, extend: int = 2, left_out: tuple[str, ...] = ()) -> Progress:
         return progress([HEAD, KNN], self.of, Tuning(TUNE, extend), left_out=left_out)
@@ -151,3 +151,19 @@ def test_without_tuning_seeds_nothing_is_chosen() -> None:
     trials = Trials(best=0.03)
     made = progress([HEAD, KNN], trials.of, Tuning([], 2))
     assert [attempt.label for attempt in made.stages[0].attempts] == ["method=head seed=0", "method=knn seed=0"]
+
+
+def test_values_of_a_grid_may_be_lists() -> None:
+    crops = [[0.08, 1.0], [0.5, 1.0]]
+    candidate = Candidate("method=head", "head", [0], Grid({"optimizer.lr": [0.01, 0.1], "augment.crop_scale": crops}))
+    trials = Trials(best=0.1)
+    found = [StageName.first]
+    while (stage := progress([candidate], trials.of, Tuning(TUNE, 1)).present) is not None:
+        found.append(stage.name)
+        for attempt in stage.attempts:
+            trials.run(attempt)
+    assert found[-1] is StageName.seeds and StageName.extend in found
+
+
+def test_a_trial_without_val_has_ended_too() -> None:
+    assert progress([KNN], lambda _: Outcome(finished=True), Tuning([])).complete

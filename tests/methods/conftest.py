@@ -11,6 +11,7 @@ from hma_ft.methods.base import Method
 from hma_ft.methods.create import create_method
 from tests.config.test_compose import composed
 
+NO_CLASSES = torch.empty(0, dtype=torch.int64)
 CLASSES = 10
 Build = Callable[..., Method]
 

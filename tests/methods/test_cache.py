@@ -8,7 +8,7 @@ from torch.nn import functional
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
 from hma_ft.methods.cache import Cache
-from tests.methods.conftest import CLASSES, Build
+from tests.methods.conftest import CLASSES, NO_CLASSES, Build
 from tests.methods.test_closed_form import some
 from tests.methods.test_knn import clusters
 
@@ -49,6 +49,7 @@ def test_a_class_with_few_images_has_few_keys(build: Build) -> None:
     labels = method.head.labels
     assert labels[labels >= 0].bincount().tolist() == [3] + [16] * 9
     assert (labels == -1).sum() == 13
+    assert build("cache").parameter_counts()[0] - method.parameter_counts()[0] == 13 * 96  # keys that nothing moves
     held = labels >= 0
     features = clusters(20, 3).features
     expected = dense(method, method.head.keys[held].detach(), labels[held], features, 1, 5.5)
@@ -86,7 +87,7 @@ def test_alpha_and_beta_are_chosen_on_val(build: Build) -> None:
     for stale in (None, (50.0, 1.0)):
         if stale is not None:
             method.chosen_strength.copy_(torch.tensor(stale))
-        method.calibrate(val)
+        method.calibrate(val, NO_CLASSES)
         reached, best = table[method.chosen["alpha"], method.chosen["beta"]], max(table.values())
         assert reached[0] == best[0] and reached[1] == pytest.approx(best[1], abs=1e-5)
     assert best[0] > min(table.values())[0]
@@ -102,12 +103,20 @@ def test_classes_that_come_later_have_keys_that_no_step_moved(build: Build) -> N
     seen_in_training = (train.labels < 8).nonzero().flatten()
     method = started(build, train=train, seen_in_training=seen_in_training)
     assert method.head.labels.unique().tolist() == [-1, *range(8)]
+    assert method.support_bank("alone") is method.bank and started(build, train=train).support_bank("alone") is None
     needed = method.support_indices("alone", train.labels)
     assert needed is not None and train.labels[needed].bincount().tolist() == [0] * 8 + [16, 16]
     before = method.eval().classify(test.features, None).detach()
     method.set_support(some(train, needed))
     read = method.classify(test.features, None).detach() - before
     assert read[:, :8].abs().max() == 0 and (read[:, 8:] > 0).all()
+    val = clusters(200, 4)
+    val = some(val, (val.labels < 8).nonzero().flatten())
+    without, later = started(build, train=train, seen_in_training=seen_in_training).eval(), torch.tensor([8, 9])
+    for calibrated in (method, without):
+        calibrated.calibrate(val, later)
+    assert method.chosen == without.chosen
+    method.chosen_strength.copy_(torch.tensor(method.choices[0]))
     trained = method.train().classify(test.features, None)
     torch.testing.assert_close(trained, before)  # and steps don't read them
     assert started(build, train=train).support_indices("alone", train.labels) is None
@@ -119,7 +128,7 @@ def test_all_of_it_is_saved(build: Build) -> None:
     needed = method.support_indices("alone", train.labels)
     assert needed is not None
     method.set_support(some(train, needed))
-    method.calibrate(clusters(100, 2))
+    method.calibrate(clusters(100, 2), NO_CLASSES)
     again = build("cache").eval()
     again.load_state_dict(method.state_dict())
     assert again.chosen == method.chosen

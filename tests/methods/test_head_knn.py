@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from hma_ft.errors import UserError
 from hma_ft.methods.base import LabelledFeatures
-from tests.methods.conftest import CLASSES, Build
+from tests.methods.conftest import CLASSES, NO_CLASSES, Build
 from tests.methods.test_knn import clusters, dense
 
 
@@ -131,7 +131,7 @@ def test_k_temperature_and_weight_are_chosen_on_val(mix: str, build: Build) -> N
     for stale in (None, (1.0, 1.0, 0.9)):  # whatever was chosen before
         if stale is not None:
             method.chosen_mixture.copy_(torch.tensor(stale))
-        method.calibrate(val)
+        method.calibrate(val, NO_CLASSES)
         chosen = method.chosen
         best = max(table.values())
         reached = table[chosen["k"], chosen["temperature"], chosen["weight"]]
@@ -143,6 +143,20 @@ def test_k_temperature_and_weight_are_chosen_on_val(mix: str, build: Build) -> N
     again = build("head_knn_tuned", f"method.options.mix={mix}", "method.options.k=[20,1,5]").eval()
     again.load_state_dict(method.state_dict())
     assert again.chosen == chosen
+
+
+def test_val_chooses_as_if_later_classes_had_no_images(build: Build) -> None:
+    train, val = clusters(300, 1), clusters(150, 4)
+    known = {name: features.chosen(features.labels < 8) for name, features in (("train", train), ("val", val))}
+    chosen = []
+    for bank in (train, known["train"]):
+        method = build("head_knn_tuned", "method.options.k=[1,5,20,50]").eval()
+        method.head.load_state_dict({"weight": torch.zeros(CLASSES, 96), "bias": torch.zeros(CLASSES)})
+        method.set_support(bank)
+        method.calibrate(known["val"], torch.tensor([8, 9]))
+        chosen.append(method.chosen)
+        assert len(method.bank) == len(bank.labels)
+    assert chosen[0] == chosen[1]
 
 
 def test_fixed_values_leave_nothing_to_save(build: Build) -> None:

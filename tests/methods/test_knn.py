@@ -196,3 +196,15 @@ def test_a_run_in_bfloat16_finds_its_neighbours_in_full(run_py: RunPy, tiny: lis
         assert np.array_equal(predictions["ids"], test["ids"].numpy())
         differs = (torch.from_numpy(predictions["probabilities"]) - expected).abs().amax(1) > 1e-5
     assert differs.double().mean() < 0.01  # where the last neighbour is a tie in float32
+
+
+def test_val_chooses_before_later_images_come(build: Build) -> None:
+    train, val = clusters(300, 1), clusters(150, 4)
+    known, later = train.chosen(train.labels < 5), train.chosen(train.labels >= 5)
+    val = val.chosen(val.labels < 5)
+    alone, extended = build("knn"), build("knn")
+    alone.fit(known, val)
+    extended.fit(known, val, later)
+    assert alone.chosen == extended.chosen
+    extended_bank = extended.memories("alone")["neighbours"]
+    assert isinstance(extended_bank, FeatureBank) and len(extended_bank) == 300

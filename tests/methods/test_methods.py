@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hma_ft.config.schema import OptimizerConfig
 from hma_ft.engine.optimizer import create_optimizer
+from hma_ft.errors import UserError
 from hma_ft.methods.base import Method, MicroBatchOutput
 from tests.methods.conftest import CLASSES, Build
 from tests.methods.test_knn import clusters
@@ -94,7 +95,7 @@ def test_counts_are_of_the_model_that_predicts(name: str, build: Build) -> None:
     outside = ("backbone.", "momentum_encoder.")
     head = sum(p.numel() for n, p in method.named_parameters() if not n.startswith(outside))
     assert head == OF_THE_HEAD.get(name, head)
-    solved = sum(b.numel() for n, b in method.named_buffers() if n in ("weight", "bias"))
+    solved = sum(b.numel() for n, b in method.named_buffers() if n in ("weight", "bias", "directions"))
     assert total == sum(backbone.values()) + head + solved
     expected = trains_in_backbone(name, method)
     assert trainable == head + sum(count for n, count in backbone.items() if n in expected)
@@ -116,6 +117,13 @@ def test_the_mlp_head_has_the_parameters_of_the_hma_head(build: Build, options: 
     mlp, _ = build("mlp_head", *options).parameter_counts()
     hma, _ = build("hma_head", *options).parameter_counts()
     assert abs(mlp - hma) / hma < 0.001
+
+
+@pytest.mark.parametrize("width", ["abc", "2.5", "-3", "0"])
+def test_a_hidden_width_that_cannot_be_is_one_line(build: Build, width: str) -> None:
+    assert build("mlp_head", "method.options.hidden_width=7").parameter_counts()[0] == 97 * 7 + 8 * CLASSES
+    with pytest.raises(UserError, match=rf"method.options.hidden_width={width} must be a whole number from 1, or null"):
+        build("mlp_head", f"method.options.hidden_width={width}")
 
 
 def test_memory_tokens_go_with_the_memory(build: Build, images: Tensor) -> None:

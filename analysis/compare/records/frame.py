@@ -64,8 +64,8 @@ def column(runs: pd.DataFrame, name: str) -> pd.Series:
 
 
 def setting(runs: pd.DataFrame, key: str) -> pd.Series:
-    """A setting as text, `none` where a record lacks it."""
-    return column(runs, key).astype(object).fillna("none")
+    """A setting as text, `none` where a record lacks it or has null."""
+    return column(runs, key).astype(object).fillna("none").replace("null", "none")
 
 
 def score(runs: pd.DataFrame, split: str, metric: str, mode: str | None) -> pd.Series:

@@ -158,7 +158,11 @@ class Hub(DatasetBuilder):
             raise UserError(
                 f"dataset.options.group={self.typed.group} is no column: there are {', '.join(table.column_names)}"
             )
-        return list(table[self.typed.group])
+        groups = list(table[self.typed.group])
+        missing = sum(group is None or group == "" for group in groups)
+        if missing:
+            raise UserError(f"{counted(missing, 'image')} of {len(groups)} have no group in column {self.typed.group}")
+        return groups
 
 
 def _add_parts(scan: Scan, tables: "dict[str, datasets.Dataset]", image: str, label: str) -> None:

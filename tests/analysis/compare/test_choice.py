@@ -58,6 +58,23 @@ def test_choice_at_the_end_of_the_grid_is_said(tmp_path: Path, write_run: WriteR
     assert any("val chose optimizer.lr=0.1, the largest of 3 values" in line for line in found["notes"])
 
 
+def test_without_a_val_nothing_is_chosen(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for lr, right in ((0.001, 10), (0.1, 30)):
+        write_run("head", seed=0, right=right, val=float("nan"), settings={"optimizer.lr": lr})
+    assert "there is no val top-1 to choose by, as these runs trained on val" in refusal(tmp_path, capsys)
+    assert summary(compare(tmp_path, "--where", "optimizer.lr=0.1"))["head"]["mean"] == pytest.approx(30 / 40)
+
+
+def test_a_data_set_without_groups_has_none_to_lack(tmp_path: Path, write_run: WriteRun) -> None:
+    for method, right in (("head", 20), ("knn", 30)):
+        for seed in range(3):
+            write_run(method, seed=seed, right=right + seed, settings={"dataset.options": {"group": None}})
+    found = compare(tmp_path, "--baseline", "head")
+    assert not any("older records lack" in line for line in found["notes"])
+
+
 def test_choice_is_made_on_the_common_seeds(tmp_path: Path, write_run: WriteRun) -> None:
     """0.01 wins on seed 0, which both have; its unlucky seed 1 must not count against it."""
     write_run("head", seed=0, right=20, val=0.70, settings={"optimizer.lr": 0.1})

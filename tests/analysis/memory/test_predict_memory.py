@@ -168,16 +168,20 @@ def test_what_can_not_be_added_is_one_line(train: Train, hma_run: Path, images: 
     assert "loose.png lies in no class folder" in predict(hma_run, f"memory={memory}").stderr
 
 
+def names_of(samples: FileDataset) -> Callable[[], dict[int, str]]:
+    return lambda: {index: samples.sample_id(index) for index in range(len(samples))}
+
+
 def test_names_and_ids_of_samples(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg")]
     samples = FileDataset(files, [0, 0, 1], ["a", "b"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_text("2.jpg  # by name\nb/1.jpg\n0\n0\n")
-    assert named_samples(listing, count=3, train=lambda: samples).tolist() == [0, 1, 2]
+    assert named_samples(listing, count=3, names=[dict, names_of(samples)]).tolist() == [0, 1, 2]
     for line, problem in (("1.jpg", "names several"), ("9.jpg", "is no sample"), ("3", "is no sample")):
         listing.write_text(f"\n{line}\n")
         with pytest.raises(UserError, match=f"line 2: {line} {problem}"):
-            named_samples(listing, count=3, train=lambda: samples)
+            named_samples(listing, count=3, names=[dict, names_of(samples)])
 
 
 def test_names_with_a_hash_and_names_that_are_no_utf8(tmp_path: Path) -> None:
@@ -185,7 +189,7 @@ def test_names_with_a_hash_and_names_that_are_no_utf8(tmp_path: Path) -> None:
     samples = FileDataset(paths, [0, 1, 0, 1], ["x", "y"], tmp_path)
     listing = tmp_path / "remove.txt"
     listing.write_bytes(b"a #1.jpg\n# a comment\nb.jpg  # another\n#c.jpg\ncaf\xe9.jpg\n")
-    assert named_samples(listing, count=4, train=lambda: samples).tolist() == [0, 1, 2, 3]
+    assert named_samples(listing, count=4, names=[names_of(samples)]).tolist() == [0, 1, 2, 3]
 
 
 def test_class_folders_of_a_memory_are_read_as_those_of_a_data_set(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What the features of training views cost the trials of a sweep, which share them."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hma_ft.launch.candidates import Candidate, ReadViews
+
+
+class Planned(NamedTuple):
+    """One trial of a candidate, whatever its point."""
+
+    candidate: Candidate
+    seed: int
+    share: float = 1.0  # of its steps
+
+
+@dataclass
+class ViewCosts:
+    """Seconds of a view by the digest of what it depends on, and the trials whose views are stored."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)  # that training draws from
+    stored: list[Planned] = field(default_factory=list)
+
+    def learn(self, trial: Planned, seconds: float, images: int) -> None:
+        """Take in a finished trial: how long its views take, whoever computed them, and of how many images."""
+        read = trial.candidate.read_views
+        if read is not None and seconds:
+            self.images[read.digest] = images
+            own = seconds / self._distinct(read, [trial])
+            self.seconds[read.digest] = max(self.seconds.get(read.digest, 0.0), own)
+            self.stored.append(trial)
+
+    def of(self, trials: Iterable[Planned]) -> float:
+        """Seconds of the views that trials read and no store has yet, as far as trials have told."""
+        needed: dict[str, list[Planned]] = defaultdict(list)
+        for trial in trials:
+            if trial.candidate.read_views is not None:
+                needed[trial.candidate.read_views.digest].append(trial)
+        return sum(self._seconds_of(digest, needed[digest]) for digest in needed if digest in self.seconds)
+
+    def _seconds_of(self, digest: str, trials: list[Planned]) -> float:
+        (read, *_) = (trial.candidate.read_views for trial in trials)
+        assert read is not None
+        stored = [t for t in self.stored if t.candidate.read_views and t.candidate.read_views.digest == digest]
+        return self.seconds[digest] * (self._distinct(read, [*stored, *trials]) - self._distinct(read, stored))
+
+    def _distinct(self, read: ReadViews, trials: Iterable[Planned]) -> float:
+        drawn: dict[int, float] = {}
+        for candidate, seed, share in trials:
+            draws = share * candidate.read_views.draws if candidate.read_views else 0.0
+            drawn[seed] = max(drawn.get(seed, 0.0), draws)
+        return distinct_views(drawn, images=self.images.get(read.digest, 0), finite=read.finite)
+
+
+def distinct_views(drawn: Mapping[int, float], *, images: int, finite: int) -> float:
+    """How many different views seeds have read that have drawn so many images each; expected, where views are finite.
+
+    Each epoch has another view of an image, until there are no more. Seeds share the views of an epoch that they have
+    come to, and of an epoch in the midst of which they ended the images that both happened to draw.
+    """
+    if not finite or not images:
+        return sum(drawn.values())
+    unread = (
+        math.prod(1.0 - min(1.0, max(0.0, draws / images - epoch)) for draws in drawn.values())
+        for epoch in range(finite)
+    )
+    return sum(images * (1.0 - share) for share in unread)
