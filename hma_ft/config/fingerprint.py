@@ -110,6 +110,11 @@ def _decays_embeddings(config: Config) -> bool:
     return config.optimizer.weight_decay > 0 and augmented and _target_is(config, "HMA")
 
 
+def _calibrates(config: Config) -> bool:
+    lists = (value for value in config.method.options.values() if isinstance(value, list))
+    return _target_is(config, "HeadKNN", "Cache") and any(len(value) > 1 for value in lists)
+
+
 CHANGED = (
     # outside an image that is turned, shifted, zoomed or sheared: black before
     Change("augment.fill", "mean colour", _maps_images),
@@ -122,6 +127,18 @@ CHANGED = (
         "trainer.choices",
         "single precision",
         lambda c: c.trainer.precision is not Precision.fp32 and _target_is(c, "HMA", "KNN", "HeadKNN"),
+    ),
+    # chosen in single precision, for predictions in a lower one, before
+    Change(
+        "trainer.calibration",
+        "in the precision of evaluation",
+        lambda c: c.trainer.precision is not Precision.fp32 and _calibrates(c),
+    ),
+    # images of classes that come later took part in what val chose, and a cache had no keys of them, before
+    Change(
+        "dataset.later_classes",
+        "after val has chosen",
+        lambda c: c.dataset.held_out_classes > 0 and (_target_is(c, "KNN", "Cache") or _calibrates(c)),
     ),
 )
 

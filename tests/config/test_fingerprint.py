@@ -31,6 +31,8 @@ KEPT = {
     "method=mlp_head trainer=gpu": "3b8896da196a9899",
     "method=hma augment=mixup": "656c2157bbee495f",
     "method=head_knn seed=3 dataset=cifar10": "71288dba65650306",
+    "method=head_knn dataset.held_out_classes=2": "16cce4aeab82b270",
+    "method=head_knn_tuned": "ed2b31bf658250cc",
 }
 ANOTHER_MEANING = {
     "method=hma optimizer=adamw": "f94a8168e15d69a8",
@@ -39,6 +41,9 @@ ANOTHER_MEANING = {
     "method=head trainer.ema_decay=0.99": "075a827c9f8f52fc",
     "method=full augment=digits": "745d57b626e9d53b",
     "method=full augment=randaugment": "a4fbbff0c76be7de",
+    "method=knn dataset.held_out_classes=2": "718b0a36d8568d1b",
+    "method=head_knn_tuned dataset.held_out_classes=2": "41c932c099f4db58",
+    "method=head_knn_tuned trainer=gpu": "360d717544223e02",
 }
 
 
