@@ -112,10 +112,8 @@ def _mode_notes(comparison: Comparison) -> list[str]:
 
 
 def _grid_notes(comparison: Comparison) -> list[str]:
-    """Where a grid was too narrow."""
+    """Where a grid was too narrow, be it the sweep's or a method's own."""
     edges = [(group, group.edge(comparison.chosen_keys)) for group in comparison.groups if group.takes_steps]
-    return [
-        f"{group.label} on {group.dataset}: val chose {edge}; the best may lie beyond"
-        for group, edge in edges
-        if edge is not None
-    ]
+    found = [(group, edge) for group, edge in edges if edge is not None]
+    found += [(group, edge) for group in comparison.groups for edge in group.own_edges()]
+    return [f"{group.label} on {group.dataset}: val chose {edge}; the best may lie beyond" for group, edge in found]

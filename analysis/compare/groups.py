@@ -1,5 +1,6 @@
 """Groups of runs on each data set, and the setting of each group that val chose."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,10 +8,13 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from analysis.compare.records.frame import score, setting, takes_steps
 from analysis.compare.select import natural, naturally
 from hma_ft.errors import UserError
+
+CHOSEN = "chosen/"  # before the name of what a method chose on val, in result.json
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,28 @@ class Group:
             if len(values) > 1 and chosen in (values[0], values[-1]):
                 return f"{key}={chosen}, the {'least' if chosen == values[0] else 'largest'} of {len(values)} values"
         return None
+
+    def own_edges(self) -> list[str]:
+        """What the method itself chose on val at an end of its list, and in how many runs; 0 and 1 are natural ends."""
+        found: Counter[str] = Counter()
+        for name in (name for name in self.runs.columns if name.startswith(CHOSEN)):
+            key = f"method.options.{name.removeprefix(CHOSEN)}"
+            for chosen, text in zip(self.runs[name], setting(self.runs, key), strict=True):
+                values = _numbers(text)
+                ends = {"least": min(values), "largest": max(values)} if len(values) > 1 else {}
+                for end, value in ends.items():
+                    if np.isclose(chosen, value, rtol=1e-6, atol=0) and value not in (0, 1):
+                        found[f"{key}={value:g}, the {end} of {len(values)} values"] += 1
+        return [f"{where}, in {number} of {len(self.runs)} runs" for where, number in found.items()]
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of a list that stands in a record as text; none where it is something else."""
+    listed = yaml.safe_load(text)
+    try:
+        return [float(value) for value in listed] if isinstance(listed, list) else []
+    except (TypeError, ValueError):
+        return []
 
 
 def make_groups(runs: pd.DataFrame, *, by: Sequence[str], tuned: Sequence[str], mode: str | None) -> list[Group]:

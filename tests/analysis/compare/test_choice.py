@@ -58,6 +58,15 @@ def test_choice_at_the_end_of_the_grid_is_said(tmp_path: Path, write_run: WriteR
     assert any("val chose optimizer.lr=0.1, the largest of 3 values" in line for line in found["notes"])
 
 
+def test_what_a_method_chose_at_the_end_of_its_own_list_is_said(tmp_path: Path, write_run: WriteRun) -> None:
+    lists = {"k": [1, 5, 200], "temperature": [0.01, 0.07, 1.0]}
+    for seed, k in enumerate((200, 5, 200, 1)):  # 1 is no end that a list could pass
+        result = write_run("knn", seed=seed, right=20, settings={"method.options": lists}) / "result.json"
+        result.write_text(json.dumps(json.loads(result.read_text()) | {"chosen/k": k, "chosen/temperature": 0.07}))
+    (note,) = (line for line in compare(tmp_path)["notes"] if "may lie beyond" in line)
+    assert note.startswith("knn on digits: val chose method.options.k=200, the largest of 3 values, in 2 of 4 runs; ")
+
+
 def test_without_a_val_nothing_is_chosen(
     tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
