@@ -112,6 +112,7 @@ class _Chunks(torch.utils.data.Sampler[list[View]]):
 
 
 def _start_worker(worker: int) -> None:
-    """Ctrl-C is the parent's to handle; one thread a worker."""
+    """Signals to the group, as from Ctrl-C or `timeout`, are the parent's to handle; one thread a worker."""
+    os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -176,6 +176,11 @@ def test_a_column_that_test_lacks(root: Path) -> None:
         "the columns are path, clean, worse"
     )
     assert "no column dataset.options.label=wors: give" in problem(root, label="wors")
+    (root / "train.csv").write_text("\n".join(["path,clean", *(row.rpartition(",")[0] for row in noisy)]))
+    assert problem(root, label="worse") == (
+        f"{root}/train.csv, line 1: has no column dataset.options.label=worse: give dataset.options.label=COLUMN; "
+        "the columns are path, clean"
+    )
 
 
 def test_repeated_rows_are_kept_counted_and_never_divided(root: Path) -> None:

@@ -23,6 +23,7 @@ class ReadList:
     """A list that was read."""
 
     file: Path
+    trains: bool = True  # it has training images, whose labels come from the column asked for and no other
     rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # a line each, with file and line number
     notes: list[str] = field(default_factory=list)

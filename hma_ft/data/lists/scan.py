@@ -43,7 +43,10 @@ def scan_lists(
     Paths are relative to `images`, None: to the folder of their list. `class_names` are those of all classes, None: the
     labels of train are the classes. `group` is a column, or a regular expression on paths.
     """
-    read = {split: read_list(file, columns, one_split=split != ALL) for split, file in lists.items()}
+    read = {
+        split: read_list(file, columns, one_split=split != ALL, trains=split in (ALL, "train"))
+        for split, file in lists.items()
+    }
     scan = Scan({}, layout="lists: " + ", ".join(printable(file.name) for file in lists.values()))
     scan.fixed_classes = class_names is not None
     for found in read.values():

@@ -119,7 +119,7 @@ def _named(found: ReadList, header: Sequence[str], columns: Columns, *, one_spli
         return None
     left = [name for name in header if name not in (path, split, group) and name.lower() != SPLIT_COLUMN]
     label = _column(left, columns.label, LABEL_COLUMNS)
-    if label is None and len(left) == 1:
+    if label is None and len(left) == 1 and (columns.label is None or not found.trains):
         label = left[0]
         if columns.label is not None:
             found.notes.append(f"{found.file.name} has no column {columns.label}: its labels are those of {label}")
