@@ -22,6 +22,7 @@ from hma_ft.config.diagnose import diagnose, first_line
 from hma_ft.config.frozen import typed
 from hma_ft.config.given import given_keys
 from hma_ft.config.groups import Groups
+from hma_ft.config.reads import unread
 from hma_ft.config.register import register_schema
 from hma_ft.config.schema import Config, Task
 from hma_ft.config.syntax import is_suspect
@@ -60,6 +61,8 @@ def run_task(config: Config, given: frozenset[str]) -> float | None:
     if config.task is Task.train:
         from hma_ft.experiment import run  # torch comes with it
 
+        if os.environ.get("RANK", "0") == "0" and (never := unread(config, given)):
+            print(f"note: this run never reads {', '.join(never)}", file=sys.stderr)
         return run(config).val_top1
     task = getattr(importlib.import_module(f"hma_ft.tasks.{config.task.value}"), config.task.value)
     with shortages_explained(), translate_os_errors(config.output or config.run or config.runs_dir):

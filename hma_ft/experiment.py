@@ -108,8 +108,8 @@ def _say_if_images_changed(config: Config, directory: Path) -> None:
     changed = changed_since(directory, config)
     if changed:
         print(
-            f"warning: the {enumerated(changed)} images below dataset.root={config.dataset.root} have changed since; "
-            "the figures are those of the images of then",
+            f"warning: images or labels of {enumerated(changed)} below dataset.root={config.dataset.root} have changed "
+            "since this run; its results are of the earlier ones",
             file=sys.stderr,
         )
 

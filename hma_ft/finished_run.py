@@ -35,6 +35,7 @@ from hma_ft.engine.predictor import Predictor
 from hma_ft.engine.repeatability import Arithmetic, arithmetic_here, recorded_arithmetic
 from hma_ft.engine.state import FROZEN_DIGEST, NOTHING_FROZEN, load_support_state, load_trainable_state_dict
 from hma_ft.errors import UserError
+from hma_ft.files.lock import is_held
 from hma_ft.methods.base import Method
 from hma_ft.open_options import OpenOptions, config_in_force, ignored_keys, options_of
 from hma_ft.rundir.record import read_data
@@ -207,7 +208,12 @@ def open_for_command(
 def _require_finished(directory: Path) -> None:
     status = read_status(directory)
     if status is None or status.state is not State.finished:
-        state = "is not a run directory" if status is None else f"holds a run that is {status.state}"
+        if status is None:
+            state = "is not a run directory"
+        elif status.state is State.running and not is_held(directory):
+            state = f"holds a run that was cut off at step {status.step}, and goes on with the same command"
+        else:
+            state = f"holds a run that is {status.state}"
         raise UserError(f"run={directory} {state}: give the directory of a finished run")
 
 

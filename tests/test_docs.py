@@ -59,6 +59,14 @@ def test_a_page_says_whom_it_is_for_and_has_contents_if_it_is_long(page: Path) -
         assert with_contents(text) == text
 
 
+@pytest.mark.parametrize("page", ALL, ids=name)
+def test_rows_of_a_table_have_as_many_cells_as_its_head(page: Path) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", page.read_text(), flags=re.MULTILINE)
+    for table in tables:
+        cells = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(cells) == 1, table.splitlines()[0]
+
+
 def test_the_index_has_every_page(repository: Path) -> None:
     index = set(re.findall(r"\]\((\w+\.md)\)", (repository / "docs/README.md").read_text()))
     assert index == {page.name for page in PAGES} - {"README.md"}

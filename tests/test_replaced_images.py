@@ -194,8 +194,8 @@ def test_a_finished_run_says_that_its_images_have_changed(tmp_path: Path, capsys
     assert outcome("folder", root, runs) == made
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        f"warning: the test images below dataset.root={root} have changed since; "
-        "the figures are those of the images of then"
+        f"warning: images or labels of test below dataset.root={root} have changed since this run; "
+        "its results are of the earlier ones"
     )
     shutil.rmtree(root)
     assert outcome("folder", root, runs) == made

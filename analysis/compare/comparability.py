@@ -84,7 +84,8 @@ def _mixed(group: Group, settings: pd.DataFrame) -> list[str]:
     several = own.columns[own.nunique() > 1]
     mixed = [f"{key}={_listed(sorted(set(own[key].dropna()), key=natural))}" for key in several]
     if mixed:
-        return [f"{name} mixes {' and '.join(mixed)} (group with --by or choose with --where)"]
+        by = "--by method,method.peft.name" if "method.peft.name" in several else "--by"
+        return [f"{name} mixes {' and '.join(mixed)} (group with {by} or choose with --where)"]
     twice = group.every_run[group.every_run.duplicated(["setting", "seed"], keep=False)]
     first = [runs[runs["seed"] == runs["seed"].iloc[0]] for _, runs in twice.groupby("setting", sort=False)]
     return [f"{name} has seed {runs['seed'].iloc[0]} twice: {_listed(list(runs['name']))}" for runs in first]

@@ -18,7 +18,8 @@ prints it for another model than ViT-B/16. Counts are those of models that were 
 classes of DTD.
 
 Two choices make a method: what trains inside a frozen backbone (`method/peft`, below) and the head on its features
-(`method`). They go together freely: `method=hma_head method/peft=lora` is HMA over features that LoRA adapts.
+(`method`). They go together freely: `method=hma_head method/peft=lora` is HMA over features that LoRA adapts. Such a
+run is named by its `method`: give it another name by `method.name=NAME`, or compare by `--by method,method.peft.name`.
 """
 
 _EQUIVALENT = """## The same thing under two names
@@ -65,7 +66,7 @@ def _heads() -> Iterator[str]:
     yield "| head | formula | parameters | paper |"
     yield "|---|---|---|---|"
     for name, head in HEADS.items():
-        yield f"| {name} | {head.formula} | {head.parameters} | {head.paper} |"
+        yield f"| {name} | {_in_cell(head.formula)} | {head.parameters} | {head.paper} |"
 
 
 def _peft(model: str) -> Iterator[str]:
@@ -88,7 +89,7 @@ def _peft(model: str) -> Iterator[str]:
         if method.peft.drop_path:
             options["drop path of the backbone"] = method.peft.drop_path
         listed = ", ".join(f"{option} {_plain(value)}" for option, value in options.items())
-        yield f"| `{name}` | {entry.where} | {listed} | {entry.formula} | {trained:,} | {entry.paper} |"
+        yield f"| `{name}` | {_in_cell(entry.where)} | {listed} | {entry.formula} | {trained:,} | {entry.paper} |"
 
 
 def _inside(method: MethodConfig) -> str:
@@ -111,6 +112,11 @@ def _recipe(counted: Built) -> str:
         f"{recipe.optimizer} {recipe.lr:g}{decay}; {recipe.max_steps} steps of {recipe.batch_size}, "
         f"{recipe.warmup_steps} of warm-up"
     )
+
+
+def _in_cell(text: str) -> str:
+    """Bars are no ends of a cell."""
+    return text.replace("|", "\\|")
 
 
 def _plain(value: Any) -> str:

@@ -75,7 +75,7 @@ def make_page(folder: Path, pictures: Path, size: Size) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis.tutorial", ""), undefined=jinja2.StrictUndefined, autoescape=False
     )
-    text = environment.get_template("page.md.j2").render(**blocks, seeds=len(size.seeds), small=" ".join(size.steps))
+    text = environment.get_template("page.md.j2").render(**blocks, seeds=len(size.seeds))
     return with_contents(text)
 
 

@@ -36,6 +36,7 @@ from hma_ft.config.syntax import (
 from hma_ft.errors import UserError
 
 VALUES_LOOKED_AT = 1000  # of one sweep
+GRIDS = "sweep.tune.grids."
 _COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
 
 
@@ -135,12 +136,22 @@ def _value_problems(cfg: DictConfig, override: Override) -> Iterator[str]:
             yield f"~{key}: a setting can't be taken out; give it another value (now {_now(cfg, key)})"
     elif adds and not override.is_force_add() and exists and not isinstance(override.value(), dict):
         yield f"{override.input_line}: {key} is there already; leave out the plus sign"
+    elif not exists and key.startswith(GRIDS) and "." in key.removeprefix(GRIDS):
+        yield f"{key}: {_grid_as_a_whole(cfg, override)}"
     elif not exists and not (is_free and adds):
         hint = f"; a new one is added by +{override.input_line}" if is_free else nearest(key, _known(cfg, key))
         yield f"unknown setting {key}{hint}"
     else:
         for value, text in _values(override):
             yield from _set(cfg, key, value, text, adds=adds)
+
+
+def _grid_as_a_whole(cfg: DictConfig, override: Override) -> str:
+    """How a setting of a grid is given: its name has dots, which would be read as groups."""
+    method, _, setting = override.key_or_group.removeprefix(GRIDS).partition(".")
+    plus = "" if node_of(cfg, f"{GRIDS}{method}") is not None else "+"
+    value = str(override.input_line).partition("=")[2]
+    return f"a grid is given whole, as '{plus}{GRIDS}{method}={{{setting}: {value}}}'"
 
 
 def _set(cfg: DictConfig, key: str, value: Any, text: str, *, adds: bool) -> Iterator[str]:

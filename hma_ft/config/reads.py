@@ -8,7 +8,8 @@ sweep over seeds expects a run a seed.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 from hma_ft.config.schema import Config, Corruption, Reads, TokenType
@@ -82,6 +83,20 @@ def as_read(config: Config) -> Config:
             for key in rule.keys:
                 _copy_setting(key, defaults, found)
     return found
+
+
+def unread(config: Config, given: Iterable[str]) -> list[str]:
+    """The settings among those given whose value the run never reads, in the order of their names."""
+    read = as_read(config)
+    return sorted(key for key in given if _value(key, read) != _value(key, config))
+
+
+def _value(key: str, config: Config) -> Any:
+    """A setting; None of a name that stands for a group or for no setting."""
+    node: Any = config
+    for name in key.split("."):
+        node = getattr(node, name, None)
+    return None if is_dataclass(node) else node
 
 
 def _copy_setting(key: str, source: Any, target: Any) -> None:

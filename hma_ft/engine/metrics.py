@@ -113,5 +113,6 @@ def _check(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) ->
     if len(bad):
         raise UserError(
             f"{len(bad)} of {len(labels)} predictions are not finite, the first is row {int(bad[0])}: the weights have "
-            "diverged; lower optimizer.lr, set trainer.clip_grad_norm or use trainer.precision=fp32"
+            "diverged; lower optimizer.lr, set trainer.clip_grad_norm or, in a lower precision, use "
+            "trainer.precision=fp32"
         )

@@ -21,6 +21,8 @@ from hma_ft.engine.train_state import TrainState
 from hma_ft.engine.train_step import TrainStep
 from hma_ft.errors import Interrupted, UserError
 
+SHOWN_IDS = 8  # of the samples of a step without a finite loss
+
 
 def train(
     train_step: TrainStep,
@@ -170,7 +172,8 @@ def _require_finite(step: int, loss: Tensor, own_loss: Tensor, micro_batches: Se
         if torch.isfinite(own_loss):
             raise UserError(f"the loss of step {step} is {loss.item()}: another process names the samples")
         ids = torch.cat([batch.ids.reshape(len(batch.ids), -1)[:, 0] for batch in micro_batches]).tolist()
+        shown = ", ".join(map(str, ids[:SHOWN_IDS])) + (f", ... ({len(ids)})" if len(ids) > SHOWN_IDS else "")
         raise UserError(
-            f"the loss of step {step} is {own_loss.item()}: lower optimizer.lr, set trainer.clip_grad_norm or use "
-            f"trainer.precision=fp32; ids of the batch's training samples: {ids}"
+            f"the loss of step {step} is {own_loss.item()}: lower optimizer.lr, set trainer.clip_grad_norm or, in a "
+            f"lower precision, use trainer.precision=fp32; ids of the batch's training samples: {shown}"
         )

@@ -13,7 +13,7 @@ from hma_ft.files.atomic import write_atomic
 
 
 class State(StrEnum):
-    """How a run stands. A run that was killed still says `running`; its free lock tells (tracking.lock.is_held)."""
+    """How a run stands. A run that was killed still says `running`; its free lock tells (hma_ft.files.lock.is_held)."""
 
     running = "running"
     finished = "finished"

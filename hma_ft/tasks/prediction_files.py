@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 from torch import Tensor
 
+from hma_ft.errors import UserError
+
 TOP = 5  # classes of a CSV row
 UNKNOWN = "unknown"  # class of an image that is not answered
 
@@ -100,5 +102,8 @@ class JsonLinesWriter(PredictionWriter):
 
 
 def writer_for(path: Path) -> type[PredictionWriter]:
-    """Return the kind of writer that a file's name asks for."""
-    return JsonLinesWriter if path.suffix.lower() == ".jsonl" else CsvWriter
+    """Return the kind of writer that a file's name asks for. UserError where it asks for another format."""
+    kinds: dict[str, type[PredictionWriter]] = {".csv": CsvWriter, ".jsonl": JsonLinesWriter}
+    if path.suffix.lower() not in kinds:
+        raise UserError(f"output={path}: give NAME.csv or NAME.jsonl")
+    return kinds[path.suffix.lower()]

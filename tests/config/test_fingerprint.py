@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from analysis.compare.records.archive import read_archive
 from hma_ft.config import Config, fingerprint, load_config, run_directory, save_config, typed
 from hma_ft.config.fingerprint import CHANGED, fingerprint_with
-from hma_ft.config.reads import RULES
+from hma_ft.config.reads import RULES, unread
 from hma_ft.config.schema import Reads
 from tests.config.test_compose import composed
 
@@ -157,6 +157,12 @@ def declared() -> dict[str, list[Reads]]:
 )
 def test_what_is_never_read_is_the_same_run(base: str, unread: str) -> None:
     assert fingerprint(of(f"{base} {unread}")) == fingerprint(of(base))
+
+
+def test_what_was_given_in_vain_is_told() -> None:
+    given = ["seed", "method", "optimizer", "optimizer.lr", "method.hma.real.size", "method.options.k"]
+    assert unread(of("method=head seed=3 optimizer.lr=0.5 method.hma.real.size=64"), given) == ["method.hma.real.size"]
+    assert unread(of("method=knn seed=3 optimizer.lr=0.5 method.options.k=[3]"), given) == ["optimizer.lr"]
 
 
 @pytest.mark.parametrize(

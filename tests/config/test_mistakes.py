@@ -37,6 +37,10 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["model.options={nope: 1}"], ["unknown setting model.options.nope; a new one is added by '+model.options="]),
         (["model.options.nope=1"], ["unknown setting model.options.nope; a new one is added by +model.options.nope=1"]),
         (["method=knn", "+method.options.x=1"], ["unknown setting method.options.x; did you mean method.options.k?"]),
+        (
+            ["-m", "sweep=verdict_quick", "dataset=digits", "sweep.tune.grids.head.optimizer.lr=[0.1,0.2]"],
+            ["a grid is given whole, as 'sweep.tune.grids.head={optimizer.lr: [0.1,0.2]}'"],
+        ),
         (["=x"], ["'=x': '' can't be the name of a setting"]),
         (["train"], ["'train' is not of the form NAME=VALUE: did you mean task=train?"]),
         (["demo"], ["'demo' is not of the form NAME=VALUE: did you mean experiment=demo or sweep=demo?"]),

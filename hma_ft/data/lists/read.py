@@ -16,8 +16,8 @@ SUFFIXES = (*DELIMITERS, *JSON_LINES, ".json", ".txt", ".lst", ".list")  # those
 def read_list(file: Path, columns: Columns, *, one_split: bool, trains: bool) -> ReadList:
     """Read CSV, TSV, JSON or JSON lines by their suffixes, and anything else as `path label` lines.
 
-    `one_split`: the file is of one split, so that a column of splits is no matter. `trains`: it has training images. What can't be read is a problem of
-    one line each, with file and line number.
+    `one_split`: the file is of one split, so that a column of splits is no matter. `trains`: it has training images.
+    What can't be read is a problem of one line each, with file and line number.
     """
     found = ReadList(file, trains)
     try:
