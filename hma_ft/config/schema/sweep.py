@@ -28,4 +28,4 @@ class SweepConfig:
     tune: TuneConfig = field(default_factory=TuneConfig)
     compare: bool = False  # at the end, compare the methods: sentences, table, report.html, MLflow
     baseline: str = "head"  # that the others are compared with
-    budget_minutes: float | None = None  # of the whole sweep: the dearest methods are left out until it fits
+    budget_minutes: float | None = None  # of the whole sweep: the most expensive methods are left out until it fits
