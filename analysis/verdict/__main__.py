@@ -28,6 +28,9 @@ from hma_ft.launch.verdict import FOLDER, PAGE, RECORD
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one line about what the user can mend."""
     given = sys.argv[1:] if arguments is None else arguments
+    if list(given) in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     return exit_code(lambda: _write_verdict(given))
 
 

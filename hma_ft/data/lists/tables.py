@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hma_ft.data.folder_layout import split_of
 from hma_ft.data.image_files import SUFFIXES
 from hma_ft.data.lists.rows import Columns, ReadList, Row, label_text
+from hma_ft.names import counted
 
 # In lower case; the first that a table has is taken.
 PATH_COLUMNS = (
@@ -44,9 +45,8 @@ def read_csv(found: ReadList, lines: list[str], columns: Columns, *, delimiter: 
             if not any(field.strip() for field in fields):
                 continue
             if len(fields) != len(header):
-                found.problems.append(
-                    f"{found.place(reader.line_num)}: {len(fields)} fields, where the header has {len(header)}"
-                )
+                number = counted(len(fields), "field")
+                found.problems.append(f"{found.place(reader.line_num)}: {number}, where the header has {len(header)}")
                 continue
             _add(found, reader.line_num, dict(zip(header, fields, strict=True)), named)
     except csv.Error as error:
