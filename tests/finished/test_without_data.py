@@ -187,9 +187,11 @@ def test_an_image_never_reads_its_own_row_though_the_data_set_is_gone(finished: 
     assert predicted(run, tmp_path, images, memory=str(tmp_path / "memory")).argmax(1).tolist() == [1]
 
 
-def test_names_of_samples_need_the_list(finished: Train, tmp_path: Path) -> None:
+def test_only_names_that_the_run_did_not_save_need_the_list(finished: Train, tmp_path: Path) -> None:
     run = finished("method=knn", "trainer.precision=bf16")
     listing = tmp_path / "remove.txt"
     listing.write_text("train/pear/3.png\n")
+    assert len(predicted(run, tmp_path, run.root / "test", memory_remove=str(listing)))
+    listing.write_text("train/pear/no such.png\n")
     with pytest.raises(UserError, match=r"needs its data set folder for this .*dataset.root=DIR"):
         predicted(run, tmp_path, run.root / "test", memory_remove=str(listing))

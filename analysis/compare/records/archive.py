@@ -28,7 +28,10 @@ _OF_A_PLACE = ("command", "folder")  # of the environment
 
 
 def write_archive(runs: Sequence[Run], sweep: Sweep, folder: Path) -> Path:
-    """Write the runs of a sweep to folder/<name of the sweep>.records.npz."""
+    """Write the runs of a sweep to folder/<name of the sweep>.records.npz, unless it holds just them already.
+
+    Compressors differ from machine to machine: a file with the same content stays, to the byte.
+    """
     arrays: dict[str, np.ndarray] = {}
     kept = [{name: getattr(run, name) for name in _FACTS} | {"predictions": _add(arrays, run)} for run in runs]
     for run in kept:
@@ -37,8 +40,20 @@ def write_archive(runs: Sequence[Run], sweep: Sweep, folder: Path) -> Path:
     text = json.dumps({"sweep": about, "runs": kept}, sort_keys=True)
     path = folder / PATTERN.replace("*", sweep.name)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, allow_pickle=False, records=np.frombuffer(text.encode(), np.uint8), **arrays)
+    arrays["records"] = np.frombuffer(text.encode(), np.uint8)
+    if not _holds(path, arrays):
+        np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
+
+
+def _holds(path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return set(file) == set(arrays) and all(
+                array.dtype == file[name].dtype and np.array_equal(array, file[name]) for name, array in arrays.items()
+            )
+    except (OSError, ValueError, BadZipFile, zlib.error):
+        return False
 
 
 def read_archive(path: Path) -> tuple[list[Run], Sweep]:

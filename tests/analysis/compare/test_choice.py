@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.compare.__main__ import main
 from analysis.compare.records.archive import write_archive
 from analysis.compare.records.directories import load_directories
+from analysis.compare.records.run import Sweep
 from analysis.compare.select import Selection, find_sweep, select
 from hma_ft.errors import UserError
 from hma_ft.launch.sweep import Trial, define_sweep
@@ -219,6 +221,19 @@ def test_batch_and_steps_of_a_recipe_are_part_of_the_method(
         assert compare(tmp_path)["groups"] == ["full", "head"]
     else:
         assert line in refusal(tmp_path, capsys)
+
+
+def test_an_archive_of_the_same_runs_stays_to_the_byte(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed in (0, 1):
+        write_run("head", seed=seed, right=20)
+    runs = load_directories([tmp_path / "runs"]).runs
+    archived = Sweep("two", "two-0123", frozenset(run.fingerprint for run in runs), trials=2)
+    path = write_archive(runs, archived, tmp_path)
+    with np.load(path) as file:
+        np.savez(path, allow_pickle=False, **dict(file))  # as another machine compresses it: here not at all
+    before = path.read_bytes()
+    assert write_archive(runs, archived, tmp_path).read_bytes() == before
+    assert write_archive(runs[:1], archived, tmp_path).read_bytes() != before
 
 
 def test_archives_keep_the_recipe(tmp_path: Path, write_run: WriteRun) -> None:
