@@ -8,6 +8,7 @@ from rich.table import Table as RichTable
 from analysis.compare.report import Report
 from analysis.compare.tables.table import Table
 
+_MOST_COLUMNS = 16  # more are cut into single letters
 _FILE_WIDTH = 200  # characters, where the output is no terminal
 
 
@@ -16,7 +17,9 @@ def print_report(report: Report) -> None:
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=_FILE_WIDTH)
     for table in report.tables:
-        if table.name != "runs":
+        if len(table.columns) > _MOST_COLUMNS:
+            console.print(f"{table.title}: {len(table.columns)} columns, in the files of --out\n", markup=False)
+        elif table.name != "runs":
             console.print(_rich(table))
     for note in report.notes:
         console.print(f"- {note}", markup=False, highlight=False, soft_wrap=True)

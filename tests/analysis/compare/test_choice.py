@@ -52,6 +52,16 @@ def test_rate_is_chosen_on_val_and_never_on_test(tmp_path: Path, write_run: Writ
     assert [r["val_mean"] for r in found["tables"]["grid"]["rows"]] == pytest.approx([0.605, 0.805, 0.705])
 
 
+def test_a_table_that_is_too_wide_for_a_terminal_is_in_the_files(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size in range(20):
+        write_run("hma", seed=0, right=20, settings={"method.hma.real.size": 2**size})
+    compare(tmp_path, "--by", "method,method.hma.real.size")
+    assert "What differs between the runs: 21 columns, in the files of --out" in capsys.readouterr().out
+    assert "What differs between the runs" in (tmp_path / "out" / "comparison.md").read_text()
+
+
 def test_choice_at_the_end_of_the_grid_is_said(tmp_path: Path, write_run: WriteRun) -> None:
     for lr, val in ((0.001, 0.6), (0.01, 0.8), (0.1, 0.9)):
         write_run("head", seed=0, right=20, val=val, settings={"optimizer.lr": lr})
