@@ -32,6 +32,7 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
     Images that can't be read are skipped and named; returns 1 if none could be read.
     """
     folder, output = Path(config.input or ""), Path(config.output or "predictions.csv")
+    writing = writer_for(output)
     left_out = LeftOut()
     paths = _images_below(folder, left_out)
     run = open_for_command(config, given)
@@ -60,7 +61,7 @@ def predict(config: Config, given: frozenset[str] = frozenset()) -> int:
         run.method.inference(mode),
         Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
     ):
-        writer = writer_for(output)(file, with_memory=classify.lookup is not None)
+        writer = writing(file, with_memory=classify.lookup is not None)
         images = bar.add_task("classifying", total=len(paths))
         for batch in read_batches(paths, run.transform, size=size, identify=changed.identify):
             for prediction in classify(batch, folder):

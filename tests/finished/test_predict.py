@@ -53,6 +53,10 @@ def test_a_run_directory_is_all_it_takes(finished: Train, tmp_path: Path) -> Non
         assert list(row) == ["file", "class", "probability", "probabilities"]  # no memory, so nothing is near
         assert (row["class"], row["probability"]) == next(iter(row["probabilities"].items()))
         assert sum(row["probabilities"].values()) == pytest.approx(1)
+    other = tmp_path / "out.json"
+    with pytest.raises(UserError, match=r"output=.*out\.json: give NAME\.csv or NAME\.jsonl"):
+        rows(run, run.root / "test", other)
+    assert not other.exists()
 
 
 def test_a_frozen_backbone_needs_its_weights_and_says_so_in_a_line(finished: Train, tmp_path: Path) -> None:
