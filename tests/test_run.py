@@ -210,6 +210,15 @@ def test_a_class_that_came_later_is_named_by_neighbours_and_never_by_a_linear_he
     assert top1["head"] < 0.75
 
 
+def test_a_cache_keeps_keys_of_classes_that_came_later(run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
+    done = run_py(*tiny, "method=cache", "dataset.held_out_classes=3", "trainer.max_steps=5")
+    assert done.returncode == 0, done.stderr
+    support = load_newest(only_run(tmp_path) / "checkpoints", kind="support")
+    assert support is not None
+    assert sorted(support["method"]["bank.labels"].bincount().tolist())[-3:] == [16, 16, 16]
+    assert len(support["method"]["bank.labels"]) == 3 * 16
+
+
 @pytest.mark.parametrize(
     ("method", "augment"), [("hma", "augment=mixup"), ("hma_head", "augment=mixup"), ("hma_head", "augment.views=2")]
 )

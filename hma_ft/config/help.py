@@ -29,7 +29,7 @@ Tasks
   export run=DIR                        weights, ONNX and a model card into output=DIR (RUN/export)
   prepare dataset=NAME                  download a data set and check its images
   sync                                  bring MLflow up to date with the run directories
-  status sweep=NAME, cancel sweep=NAME  watch a sweep, end it; sweep.name=NAME where it is no file of sweeps/
+  status sweep=NAME, cancel sweep=NAME  watch a sweep, end it; sweep.name=NAME if it is not a file of sweeps/
 
 Groups (GROUP=CHOICE)
 {groups}
@@ -42,8 +42,8 @@ Settings (SETTING=VALUE)
   runs_dir=DIR                          where run directories go (runs)
 
 The same command again continues a run that was cut off and reports a finished one; fresh=true starts over.
-Exit code: 0; 2 for what you can mend (command, data, settings, machine), named in one line; 1 if a trial of a sweep or
-the check of an export failed; 128 + n when signal n stopped it.
+Exit code: 0; 2 for something you can fix (command, data, settings, machine), named in one line; 1 if a trial of a sweep
+or the check of an export failed; 128 + n when signal n stopped it.
 python run.py --hydra-help explains the flags of Hydra, shell completion among them.
 """
 

@@ -21,10 +21,15 @@ class HeldImages(NamedTuple):
 
     def by_digest(self) -> dict[str, int]:
         """Ids by digest, 32 hexadecimal digits; of equal images the first."""
-        return dict(zip(reversed(self.digest_texts()), reversed(self.ids.tolist()), strict=True))
+        return dict(zip(reversed(self._digest_texts()), reversed(self.ids.tolist()), strict=True))
 
-    def digest_texts(self) -> list[str]:
-        """Digests as 32 hexadecimal digits, [M]."""
+    def copies(self) -> dict[int, int]:
+        """Of equal images, the id of each but the first, with that of the first."""
+        first = self.by_digest()
+        pairs = zip(self.ids.tolist(), map(first.__getitem__, self._digest_texts()), strict=True)
+        return {own: original for own, original in pairs if own != original}
+
+    def _digest_texts(self) -> list[str]:
         return [bytes(row).hex() for row in self.digests.numpy()]
 
     def by_id(self) -> dict[int, str]:

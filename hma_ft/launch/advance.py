@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hma_ft.config import check
 from hma_ft.errors import UserError
+from hma_ft.images_now import require_same_images
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.candidates import Attempt
-from hma_ft.launch.data_checks import require_same_images
 from hma_ft.launch.estimate import fit_budget, pace, seconds_to_do, to_do
 from hma_ft.launch.mlflow_parents import known_parents
 from hma_ft.launch.outcomes import Outcomes
@@ -52,7 +52,8 @@ def next_submission(directory: Path, backend: Backend, *, session: int | None) -
     state = dataclasses.replace(state, stage=stage, choices=choices)
     submission = None
     if made.present is not None:
-        _require_same_images(plan, outcomes, made.present.attempts)
+        if made.present.name is not StageName.first:  # of which the command has seen to it
+            _require_same_images(plan, outcomes, made.present.attempts)
         submission, error = _submission(plan, sweep, outcomes, made.present.attempts, backend, stage, session)
         state = dataclasses.replace(state, error=error)
     if session is None and submission is not None:

@@ -6,17 +6,17 @@ from collections.abc import Collection, Sequence
 from hma_ft.config import run_directory
 from hma_ft.config.schema import SweepConfig
 from hma_ft.errors import UserError
+from hma_ft.images_now import require_same_images
 from hma_ft.launch.advance import next_submission
 from hma_ft.launch.backend import Backend
 from hma_ft.launch.comparison import compare_if_due
-from hma_ft.launch.data_checks import prepare_data, require_same_images
 from hma_ft.launch.mlflow_parents import open_parents
 from hma_ft.launch.next_stage import hand_over
 from hma_ft.launch.staged_plan import StagedPlan, read_state
 from hma_ft.launch.staged_planning import Composed, first_attempts, given_and_not_tuned, make_staged_plan
 from hma_ft.launch.staged_summary import compared_rows, show_summary
 from hma_ft.launch.staged_tables import dry_run_table
-from hma_ft.launch.submit import require_status, say_detached
+from hma_ft.launch.submit import prepare_data, require_status, say_detached
 from hma_ft.launch.submit_lock import one_at_a_time
 from hma_ft.launch.sweep import Sweep, load_sweep
 from hma_ft.launch.sweep_status import TrialRow, goes_on

@@ -56,10 +56,10 @@ def make_staged_plan(
     plan.candidates = [
         dataclasses.replace(
             candidate,
-            read_views=_read_views(config),
-            length=_length(config),
+            read_views=_read_views(config, length),
+            length=length,
         )
-        for candidate, config in zip(candidates, described, strict=True)
+        for candidate, config, length in zip(candidates, described, map(_length, described), strict=True)
     ]
     plan.options = dataclasses.replace(plan.options, by=_telling_apart(described, tuned_keys(candidates)))
     name = settings.name or name_of([job.overrides for job in composed])
@@ -144,12 +144,12 @@ def _one_of_each_point(plan: StagedPlan) -> list[Attempt]:
     return found
 
 
-def _read_views(config: Config) -> ReadViews | None:
+def _read_views(config: Config, length: Length) -> ReadViews | None:
     """The views whose features are stored; none where the backbone trains, or nothing does."""
     from hma_ft.engine.inputs import has_finite_views  # torch comes with it
 
     read = as_read(config)
-    if _trains_backbone(read.method) or not read.trainer.cache_features or not _length(config).steps:
+    if _trains_backbone(read.method) or not read.trainer.cache_features or not length.steps:
         return None
     finite = read.augment.views if has_finite_views(read.augment) else None
     parts = [repr(getattr(read, name)) for name in _VIEWS]

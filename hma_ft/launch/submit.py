@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hma_ft.config.schema import Config, SweepConfig
 from hma_ft.errors import UserError
+from hma_ft.images_now import require_same_images
 from hma_ft.launch.backend import Backend
-from hma_ft.launch.data_checks import prepare_data, require_same_images
 from hma_ft.launch.mlflow_parents import close_if_done, open_parents
 from hma_ft.launch.options import LocalOptions, SlurmOptions
 from hma_ft.launch.plan import Plan, make_plan
@@ -99,6 +99,15 @@ def _to_launch(plan: Plan) -> list[str]:
         for row in require_status(plan.sweep)
         if not row.active and (row.state is not TrialState.finished or plan.configs[row.trial.key].fresh)
     ]
+
+
+def prepare_data(configs: Sequence[Config]) -> None:
+    """Each data set once, before a trial needs it."""
+    from hma_ft.data.prepare import ensure_present
+
+    datasets = {repr(config.dataset): config.dataset for config in configs}
+    for dataset in datasets.values():
+        ensure_present(dataset)
 
 
 def say_detached(sweep: Sweep, submission: Submission | None, runs_dir: str) -> None:

@@ -1,12 +1,11 @@
 """What the features of training views cost the trials of a sweep, which share them."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hma_ft.launch.candidates import Candidate, ReadViews
+from hma_ft.launch.candidates import Candidate
 
 
 class Planned(NamedTuple):
@@ -28,32 +27,30 @@ class ViewCosts:
     def learn(self, trial: Planned, seconds: float, images: int) -> None:
         """Take in a finished trial: how long its views take, whoever computed them, and of how many images."""
         read = trial.candidate.read_views
-        if read is not None and seconds:
-            self.images[read.digest] = images
-            own = seconds / self._distinct(read, [trial])
-            self.seconds[read.digest] = max(self.seconds.get(read.digest, 0.0), own)
-            self.stored.append(trial)
+        if read is None or not seconds:
+            return
+        self.images[read.digest] = images
+        own = seconds / self._distinct(read.digest, [trial])
+        self.seconds[read.digest] = max(self.seconds.get(read.digest, 0.0), own)
+        self.stored.append(trial)
 
     def of(self, trials: Iterable[Planned]) -> float:
         """Seconds of the views that trials read and no store has yet, as far as trials have told."""
-        needed: dict[str, list[Planned]] = defaultdict(list)
-        for trial in trials:
-            if trial.candidate.read_views is not None:
-                needed[trial.candidate.read_views.digest].append(trial)
-        return sum(self._seconds_of(digest, needed[digest]) for digest in needed if digest in self.seconds)
+        read = [*self.stored, *trials]
+        return sum(
+            seconds * (self._distinct(digest, read) - self._distinct(digest, self.stored))
+            for digest, seconds in self.seconds.items()
+        )
 
-    def _seconds_of(self, digest: str, trials: list[Planned]) -> float:
-        (read, *_) = (trial.candidate.read_views for trial in trials)
-        assert read is not None
-        stored = [t for t in self.stored if t.candidate.read_views and t.candidate.read_views.digest == digest]
-        return self.seconds[digest] * (self._distinct(read, [*stored, *trials]) - self._distinct(read, stored))
-
-    def _distinct(self, read: ReadViews, trials: Iterable[Planned]) -> float:
+    def _distinct(self, digest: str, trials: Iterable[Planned]) -> float:
         drawn: dict[int, float] = {}
+        finite = 0
         for candidate, seed, share in trials:
-            draws = share * candidate.read_views.draws if candidate.read_views else 0.0
-            drawn[seed] = max(drawn.get(seed, 0.0), draws)
-        return distinct_views(drawn, images=self.images.get(read.digest, 0), finite=read.finite)
+            read = candidate.read_views
+            if read is not None and read.digest == digest:
+                drawn[seed] = max(drawn.get(seed, 0.0), share * read.draws)
+                finite = read.finite
+        return distinct_views(drawn, images=self.images[digest], finite=finite)
 
 
 def distinct_views(drawn: Mapping[int, float], *, images: int, finite: int) -> float:

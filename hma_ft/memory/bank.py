@@ -44,10 +44,8 @@ class FeatureBank(GrowingBuffers):
 
     def without_classes(self, classes: Tensor) -> "FeatureBank":
         """A bank of the rows of all other classes."""
-        found, kept = (
-            FeatureBank(self.features.shape[1]).to(self.features),
-            ~torch.isin(self.labels, classes.to(self.labels)),
-        )
+        kept = ~torch.isin(self.labels, classes.to(self.labels))
+        found = FeatureBank(self.features.shape[1]).to(self.features)
         found.set(self.features[kept], self.labels[kept], self.ids[kept])
         return found
 

@@ -123,7 +123,7 @@ class HeadKNN(Method):
     @torch.no_grad()
     def calibrate(self, val: LabelledFeatures, later: Tensor) -> None:
         """Choose k, temperature and weight, the first of equals, by the neighbours of classes that steps have seen."""
-        bank = self.bank.without_classes(later)
+        bank = self.bank.without_classes(later) if len(later) else self.bank
         scores = torch.zeros(len(self.choices), 2, dtype=torch.float64, device=val.features.device)
         most = max(choice.k for choice in self.choices)
         for block, found in nearest_in_blocks(val.features, None, bank, k=most):

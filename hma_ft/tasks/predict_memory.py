@@ -60,9 +60,10 @@ def change_memories(config: Config, run: FinishedRun, mode: str) -> ChangedMemor
         samples = named_samples(Path(config.memory_remove), count=run.train_size, names=names)
         removed = run.method.remove_from_memories(samples, mode, lambda ids: _train_features(run, ids))
         lines += [f"memory {name}: {n} rows of {len(samples)} named samples removed" for name, n in removed.items()]
+    for own, original in run.held_images.copies().items():  # so that an image reads no copy of its own row either
+        for memory in memories.values():
+            memory.ids[memory.ids == own] = original
     known = _ImageIds(run.held_images)
-    for memory in memories.values():
-        known.merge_copies(memory.ids)
     if config.memory is not None:
         if run.method.takes_new_classes and (new := _new_classes(Path(config.memory), run.class_names)):
             run.method.add_classes(len(new))
@@ -143,8 +144,11 @@ class _Names:
 
     def ids(self, line: str) -> list[int]:
         """What a line names; a file's name may have a # of its own. Empty where that is no known file."""
-        texts = (line, _without_comment(line))
-        return next((ids for names in (self._by_path, self._by_name) for t in texts if (ids := names.get(t))), [])
+        for names in (self._by_path, self._by_name):
+            for text in (line, _without_comment(line)):
+                if text in names:
+                    return names[text]
+        return []
 
 
 def _without_comment(line: str) -> str:
@@ -162,13 +166,6 @@ class _ImageIds:
         self.ids = held.by_digest()
         self.next_id = 1 + max(held.ids.tolist(), default=NO_ID)
         self.names: dict[int, str] = {}  # of added images, by id
-        self._first = dict(zip(held.ids.tolist(), map(self.ids.get, held.digest_texts()), strict=True))
-
-    def merge_copies(self, ids: Tensor) -> None:
-        """Give the rows of a memory [N], or [N, 2], whose images are equal one id, that of the first, in place."""
-        copies = {own: first for own, first in self._first.items() if first is not None and first != own}
-        for own, first in copies.items():
-            ids[ids == own] = first
 
     def __call__(self, path: Path, image: Tensor) -> int:
         """The id of an image file, decoded uint8 [3, H, W]; NO_ID where no memory holds it."""

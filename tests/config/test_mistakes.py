@@ -16,6 +16,7 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["seed=1.5"], ["seed=1.5 must be a whole number (now 0)"]),
         (["seed=null"], ["seed=null must be a whole number (now 0)"]),
         (["seed="], ["seed= must be a whole number (now 0)"]),
+        (["trainer.profile_steps=-5"], ["trainer.profile_steps=-5 must be 0 or greater"]),
         (["seed=nan"], ["seed=nan must be a whole number (now 0)"]),
         (["seed=٣"], ["seed=٣ can't be read: seed takes a whole number"]),
         (["trainer.max_steps=1e3"], ["trainer.max_steps=1e3 must be a whole number, such as 1000 (now 1000)"]),

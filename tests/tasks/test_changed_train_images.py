@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from hma_ft.engine.held_images import HeldImages
-from hma_ft.tasks.predict_memory import _ImageIds
 from tests.test_replaced_images import folder
 
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,10 +42,8 @@ def test_the_named_image_goes_or_none(run_py: RunPy, tmp_path: Path) -> None:
     assert both.returncode == 2 and "coverage chooses its threshold by what the run said of val" in both.stderr
 
 
-def test_copies_of_an_image_are_one_row_owner() -> None:
+def test_copies_of_an_image_count_as_the_first() -> None:
     digests = torch.zeros(3, 16, dtype=torch.uint8)
     digests[1] = 7
-    known = _ImageIds(HeldImages(torch.tensor([2, 5, 9]), digests, ["a", "b", "copy of a"]))
-    ids = torch.tensor([[2, -1], [5, 9], [9, 9]])
-    known.merge_copies(ids)
-    assert ids.tolist() == [[2, -1], [5, 2], [2, 2]]
+    held = HeldImages(torch.tensor([2, 5, 9]), digests, ["a", "b", "copy of a"])
+    assert held.copies() == {9: 2}

@@ -4,6 +4,8 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import onnxruntime
@@ -27,9 +29,11 @@ from hma_ft.export import onnx_graph
 from hma_ft.export.intervals import intervals
 from hma_ft.export.own_layout import load_own_layout, write_own_layout
 from hma_ft.export.timm_layout import timm_difference, write_timm_layout
+from hma_ft.methods.base import Method, Output
+from hma_ft.methods.choose import ABSENT
 from hma_ft.methods.linear import Linear
 from hma_ft.serving.mlflow_model import _load_pyfunc
-from hma_ft.tasks.export import export
+from hma_ft.tasks.export import _scale, export
 from tests.data.messes import save_turned
 
 Exported = tuple[Path, Path, str]  # run directory, folder, what was printed
@@ -189,6 +193,20 @@ def test_other_heads_load_without_data(arguments: tuple[str, ...], exported: Cal
 
 
 @pytest.mark.slow
+def test_a_class_without_training_images_does_not_widen_the_tolerance() -> None:
+    """Its logit is a constant of ten thousand."""
+    layer = torch.nn.Linear(2, 3)
+    layer.load_state_dict({"weight": torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]]), "bias": torch.zeros(3)})
+    layer.bias.data[2] = ABSENT
+    features = torch.tensor([[3.0, -1.0]])
+    solved = SimpleNamespace(fits=True, linear_classifier=lambda: layer)
+    read = SimpleNamespace(fits=False, linear_classifier=lambda: None)
+    output = Output(features=features, logits=layer(features))
+    assert [_scale(cast(Method, method), output) for method in (solved, read)] == [6.0, 6.0]
+    layer.weight.data[0] = torch.tensor([3.0, 8.0])  # terms that cancel
+    assert _scale(cast(Method, solved), output) == 17.0
+
+
 def test_card_says_what_the_record_says(exported: Callable[..., Exported]) -> None:
     run, folder, _ = exported("method=head")
     card = (folder / "README.md").read_text()
