@@ -28,7 +28,9 @@ PRELOADED = [
 class ForkServer:
     """Processes of trials. Create it where the environment is that of the trials: libraries read it as they load."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """`settings` are added to the environment of processes that share this one's code."""
+        self._settings = settings
         self._code = git_state()
         multiprocessing.set_forkserver_preload(PRELOADED)
 
@@ -37,11 +39,12 @@ class ForkServer:
 
         What it prints is appended to `output`; `settings` are added to its environment.
         """
-        task = (arguments, str(folder), str(output), dict(settings))
+        place = arguments, str(folder), str(output)
         if git_state() == self._code:
             with suppress(OSError):  # no socket for the server, where the path of TMPDIR is too long for one
+                task = (*place, {**self._settings, **settings})
                 return _started(multiprocessing.get_context("forkserver").Process(target=_become_trial, args=task))
-        return _started(multiprocessing.get_context("spawn").Process(target=_become_trial, args=task))
+        return _started(multiprocessing.get_context("spawn").Process(target=_become_trial, args=(*place, settings)))
 
 
 def _started(process: BaseProcess) -> BaseProcess:
@@ -49,7 +52,7 @@ def _started(process: BaseProcess) -> BaseProcess:
     return process
 
 
-def _become_trial(arguments: list[str], folder: str, output: str, settings: dict[str, str]) -> NoReturn:
+def _become_trial(arguments: list[str], folder: str, output: str, settings: Mapping[str, str]) -> NoReturn:
     """Become the process of a trial, as if an interpreter had been started for it."""
     os.setsid()
     with open(os.devnull, "rb") as nothing, open(output, "ab") as log:

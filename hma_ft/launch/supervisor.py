@@ -19,6 +19,7 @@ from hma_ft.launch.following import following
 from hma_ft.launch.forkserver import ForkServer
 from hma_ft.launch.last_line import last_line
 from hma_ft.launch.local import cpu_share, gpu_of_slot, job_slots, options_of, visible_gpus
+from hma_ft.launch.mlflow_workers import MlflowWorkers
 from hma_ft.launch.sweep import Submission, Sweep, named_submission
 from hma_ft.launch.trial_status import TrialStatus, read_trial_status, write_trial_status
 
@@ -43,7 +44,8 @@ class Supervisor:
         self.running: list[_Running] = []
         self.cancelled = False
         os.environ.update(cpu_share(self.slots))
-        self.fork_server = ForkServer()
+        self.mlflow_workers = MlflowWorkers()
+        self.fork_server = ForkServer(self.mlflow_workers.settings)
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -60,6 +62,7 @@ class Supervisor:
                 self._end_all()
                 return
             self._fill_slots()
+            self.mlflow_workers.start_if_asked()
             time.sleep(_POLL_SECONDS)
             for trial in [t for t in self.running if t.process.exitcode is not None]:
                 self.running.remove(trial)
@@ -104,7 +107,9 @@ class Supervisor:
             trial.process.terminate()
         deadline = time.monotonic() + SECONDS_TO_SAVE
         for trial in self.running:
-            trial.process.join(max(0.0, deadline - time.monotonic()))
+            while trial.process.exitcode is None and time.monotonic() < deadline:
+                self.mlflow_workers.start_if_asked()  # the trial tells MLflow how it ended
+                trial.process.join(_POLL_SECONDS)
             if trial.process.exitcode is None:
                 trial.process.kill()
                 trial.process.join()
@@ -144,6 +149,7 @@ def main(arguments: list[str]) -> int:
             sweep.save_submission(submission)
             if supervisor is None:
                 supervisor = Supervisor(sweep, submission)
+                locks.callback(supervisor.mlflow_workers.close)
             else:
                 supervisor.take(sweep, submission)
             write_atomic(directory / "started", str(os.getpid()))

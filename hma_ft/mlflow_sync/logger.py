@@ -3,24 +3,20 @@
 import json
 import logging
 import os
-import select
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.mlflow_sync.store import REQUEST_SECONDS, tracking_uri
+from hma_ft.mlflow_sync.worker_process import Worker, start_worker
 from hma_ft.rundir.environment import without_passwords
 from hma_ft.rundir.record import RunRecord
 
 PARENT_VARIABLE = "HMA_MLFLOW_PARENT"  # MLflow run id of the sweep that a run is a trial of
 PATIENCE = 2.5  # seconds that the end of a run waits for a server that does not answer
 _log = logging.getLogger(__name__)
-_PACKAGES = Path(__file__).resolve().parents[2]
 
 
 class MlflowLogger:
@@ -35,7 +31,9 @@ class MlflowLogger:
         self.record = record
         self.tracking = tracking
         self._uri = without_passwords(tracking_uri(tracking, record.directory))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._output = record.path("mlflow.log")
+        self._worker: Worker | None = None
+        self._pid: int | None = None
         self._outage = False
         self._received = b""
         self._deadline = 0.0  # until then the worker may be silent
@@ -46,7 +44,7 @@ class MlflowLogger:
 
     def push(self) -> None:
         """Sends what the record has; returns at once."""
-        if self._process is None or self._process.poll() is not None:
+        if self._worker is None or self._worker.ended():
             self._listen(0.0)
             self._start()
         self._send(rows=self.record.row_count)
@@ -57,7 +55,7 @@ class MlflowLogger:
 
         Waits while the worker gets on; a server that is away or hangs costs two seconds or so.
         """
-        if self._process is None or self._process.poll() is not None:
+        if self._worker is None or self._worker.ended():
             self._start()
         self._listen(0.0)
         now = time.monotonic()
@@ -72,53 +70,33 @@ class MlflowLogger:
         return done
 
     def _start(self) -> None:
-        environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGES), environment.get("PYTHONPATH")]))
         order = {
             "directory": str(self.record.directory.resolve()),
             "tracking": asdict(self.tracking),
             "parent": os.environ.get(PARENT_VARIABLE) or None,
+            "folder": os.getcwd(),
+            "log": str(self._output.resolve()),
         }
         try:
-            with open(self.record.path("mlflow.log"), "wb") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "hma_ft.mlflow_sync.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C is for the trainer
-                )
+            self._worker = start_worker(self._output)
         except OSError as error:
-            self._process = None
+            self._worker = None
             self._fail(str(error))
             return
-        for pipe in (self._stdin, self._stdout):
-            os.set_blocking(pipe.fileno(), False)
-        self._received = b""
+        self._received, self._pid = b"", None
         self._waiting_since, self._deadline = None, time.monotonic() + 120
         self._send(**order)
 
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self._process is not None and self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _stdout(self) -> IO[bytes]:
-        assert self._process is not None and self._process.stdout is not None
-        return self._process.stdout
-
     def _send(self, **message: Any) -> bool:
         """Whether the worker will see it. A full pipe may be passed over: a later message says it too."""
-        if self._process is None:
+        if self._worker is None:
             return False
         try:
-            os.write(self._stdin.fileno(), json.dumps(message).encode() + b"\n")
+            self._worker.send(json.dumps(message).encode() + b"\n")
         except BlockingIOError:
             return False
         except OSError as error:
-            self._fail(f"its process ended ({error}); see {self.record.path('mlflow.log')}")
+            self._fail(f"its process ended ({error}); see {self._output}")
             return False
         return True
 
@@ -128,10 +106,8 @@ class MlflowLogger:
         Whether MLflow has everything.
         """
         end, success = time.monotonic() + seconds, False
-        while self._process is not None:
-            wait = max(0.0, min(end, self._deadline) - time.monotonic())
-            ready, _, _ = select.select([self._stdout], [], [], wait)
-            chunk = os.read(self._stdout.fileno(), 65536) if ready else b""
+        while self._worker is not None:
+            chunk = self._worker.answer(max(0.0, min(end, self._deadline) - time.monotonic()))
             if not chunk:
                 break
             *lines, self._received = (self._received + chunk).split(b"\n")
@@ -141,7 +117,9 @@ class MlflowLogger:
 
     def _take(self, answer: dict[str, Any]) -> bool:
         now = time.monotonic()
-        if "busy" in answer:
+        if "pid" in answer:
+            self._pid = answer["pid"]
+        elif "busy" in answer:
             self._waiting_since, self._deadline = None, now + answer["busy"]
         elif "probing" in answer:
             self._waiting_since = self._waiting_since or now
@@ -166,15 +144,9 @@ class MlflowLogger:
 
     def _end(self, *, kill: bool) -> None:
         """Ends the worker, which has nothing left to do, or hangs."""
-        if self._process is None:
+        if self._worker is None:
             return
-        try:
-            self._process.wait(0.0 if kill else 2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._stdin.close()
-        self._stdout.close()
-        self._process = None
+        self._worker.end(self._pid, kill=kill)
+        self._worker = None
         if not self._outage:
-            self.record.path("mlflow.log").unlink(missing_ok=True)
+            self._output.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def _start(tmp_path: Path, source: ForkServer, arguments: list[str]) -> Any:
 
 
 def test_processes_have_their_own_session_output_and_end(tmp_path: Path) -> None:
-    source = ForkServer()
+    source = ForkServer({})
     refused = _start(tmp_path, source, [])
     refused.join()
     assert refused.exitcode == 2
@@ -57,7 +57,7 @@ def test_processes_have_their_own_session_output_and_end(tmp_path: Path) -> None
 
 
 def test_changed_code_gets_a_fresh_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = ForkServer()
+    source = ForkServer({})
     forked = _start(tmp_path, source, [])
     assert psutil.Process(forked.pid).ppid() != os.getpid()
     forked.join()

@@ -102,9 +102,11 @@ def test_server_that_comes_late_dies_comes_back_and_dies_for_good(
 
 
 def test_server_that_hangs_is_not_waited_for_and_the_end_of_the_run_catches_up(
-    directory: Path, config: dict, server: Server, caplog: pytest.LogCaptureFixture
+    kind: str, directory: Path, config: dict, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record, sink = start(directory, config, TrackingConfig(experiment="hangs", uri=server.uri, log_weights=True))
+    record, sink = start(
+        directory, config, TrackingConfig(experiment=f"hangs_{kind}", uri=server.uri, log_weights=True)
+    )
     train(record, sink, range(1, 20))
     wait_until(lambda: record.status.mlflow_run, sink)
     server.signal(signal.SIGSTOP)
@@ -115,13 +117,15 @@ def test_server_that_hangs_is_not_waited_for_and_the_end_of_the_run_catches_up(
     (directory / MODEL / "data" / "model.safetensors").write_bytes(b"0" * 3_000_000)
     done, _ = finish(record, sink, 40)
     assert done
-    assert assert_same_points(server, "hangs", directory) == "FINISHED"
+    assert assert_same_points(server, f"hangs_{kind}", directory) == "FINISHED"
     files = connect(server.uri).list_artifacts(str(record.status.mlflow_run), "model/data")
     assert [(f.path, f.file_size) for f in files] == [("model/data/model.safetensors", 3_000_000)]
 
 
-def test_server_that_hangs_at_the_very_end_costs_seconds(directory: Path, config: dict, server: Server) -> None:
-    record, sink = start(directory, config, TrackingConfig(experiment="end", uri=server.uri))
+def test_server_that_hangs_at_the_very_end_costs_seconds(
+    kind: str, directory: Path, config: dict, server: Server
+) -> None:
+    record, sink = start(directory, config, TrackingConfig(experiment=f"end_{kind}", uri=server.uri))
     train(record, sink, range(1, 10))
     wait_until(lambda: record.status.mlflow_run, sink)
     server.signal(signal.SIGSTOP)
@@ -130,4 +134,4 @@ def test_server_that_hangs_at_the_very_end_costs_seconds(directory: Path, config
     server.signal(signal.SIGCONT)
     assert not done and seconds < 4.0
     assert sync_task(Config(run=str(directory))) == 0
-    assert assert_same_points(server, "end", directory) == "FINISHED"
+    assert assert_same_points(server, f"end_{kind}", directory) == "FINISHED"

@@ -172,7 +172,7 @@ def test_own_metrics_of_the_user_are_left_alone(record: RunRecord, directory: Pa
 
 
 def test_sink_sends_at_pushes_and_ends_the_run(
-    record: RunRecord, directory: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, record: RunRecord, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PARENT_VARIABLE, "a" * 32)
     sink = MlflowLogger(record, TRACKING)
@@ -213,7 +213,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_killed_trainer_that_continues_has_one_run(record: RunRecord, directory: Path) -> None:
+def test_killed_trainer_that_continues_has_one_run(kind: str, record: RunRecord, directory: Path) -> None:
     """Killed for real while its worker sends, continued from an earlier row, killed again, then synced."""
     log(record, range(1, 1))
     for first, last in ((0, 40), (30, 70)):
