@@ -7,15 +7,16 @@ Merged weights are measured as inference beside the bare backbone.
 """
 
 import json
-import subprocess
 import sys
 
 import torch
 from torch import nn
 
-from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main
+from analysis.benchmarks.child import in_a_process
+from analysis.benchmarks.measurement import Measurement, Options, main
 from analysis.benchmarks.timing import Times, interleaved, ratio
 
+HERE = "analysis.benchmarks.methods"  # whose parts run in processes of their own
 METHODS = (
     *("head", "head_cls", "mlp_head", "cache", "hma_head", "hma"),
     *("bitfit", "layernorm", "partial", "lora", "dora", "ssf", "vpt_shallow", "vpt_deep"),
@@ -29,12 +30,12 @@ MODEL, BATCH = "vit_s16", 32
 def measure(options: Options) -> list[Measurement]:
     """A row a method; full fine-tuning is measured beside each, in turn."""
     model, size, repeats = ("vit_micro", 4, 2) if options.quick else (MODEL, BATCH, 3)
-    head_peak = _in_a_process("peak", "head", model, size, repeats)
-    full_peak = _in_a_process("peak", "full", model, size, repeats)
+    head_peak = in_a_process(HERE, "print_peak", "head", model, size, repeats)
+    full_peak = in_a_process(HERE, "print_peak", "full", model, size, repeats)
     measurements = []
     for name in QUICK if options.quick else METHODS:
-        times = _in_a_process("steps", name, model, size, repeats)
-        peak = _in_a_process("peak", name, model, size, repeats)["bytes"]
+        times = in_a_process(HERE, "print_steps", name, model, size, repeats)
+        peak = in_a_process(HERE, "print_peak", name, model, size, repeats)["bytes"]
         middle, text = ratio(Times(tuple(times["method"])), Times(tuple(times["full"])))
         memory = f"peak {_mib(peak)}; full {_mib(full_peak['bytes'])}, head {_mib(head_peak['bytes'])}"
         # HMA over a backbone that trains runs its momentum copy too, and is no rival in cost
@@ -49,7 +50,7 @@ def measure(options: Options) -> list[Measurement]:
             )
         )
     for name in QUICK[:1] if options.quick else MERGEABLE:
-        times = _in_a_process("merged", name, model, size, repeats)
+        times = in_a_process(HERE, "print_merged", name, model, size, repeats)
         middle, text = ratio(Times(tuple(times["merged"])), Times(tuple(times["bare"])))
         measurements.append(
             Measurement(
@@ -57,14 +58,6 @@ def measure(options: Options) -> list[Measurement]:
             )
         )
     return measurements
-
-
-def _in_a_process(what: str, *arguments: object) -> dict:
-    program = f"from analysis.benchmarks.methods import print_{what}; print_{what}(*{arguments!r})"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{arguments[0]}: {(done.stderr.splitlines() or ['no output'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def print_steps(name: str, model: str, size: int, repeats: int) -> None:

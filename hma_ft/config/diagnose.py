@@ -22,7 +22,7 @@ from hma_ft.config.command_line import CommandLine, pasteable
 from hma_ft.config.expected import expected, node_of, shown, takes_text
 from hma_ft.config.frozen import typed
 from hma_ft.config.groups import OPTIONAL, Groups
-from hma_ft.config.nearest import nearest
+from hma_ft.config.nearest import nearest, nearest_setting
 from hma_ft.config.schema import Config
 from hma_ft.config.syntax import (
     MOST_TRIALS,
@@ -131,7 +131,7 @@ def _value_problems(cfg: DictConfig, override: Override) -> Iterator[str]:
     exists, is_free = node_of(cfg, key) is not None, _takes_any_key(cfg, key)
     if override.is_delete():
         if not exists:
-            yield f"~{key}: unknown setting {key}{nearest(key, _known(cfg, key))}"
+            yield f"~{key}: unknown setting {key}{nearest_setting(key, _known(cfg, key))}"
         elif not is_free:
             yield f"~{key}: a setting can't be taken out; give it another value (now {_now(cfg, key)})"
     elif adds and not override.is_force_add() and exists and not isinstance(override.value(), dict):
@@ -139,7 +139,7 @@ def _value_problems(cfg: DictConfig, override: Override) -> Iterator[str]:
     elif not exists and key.startswith(GRIDS) and "." in key.removeprefix(GRIDS):
         yield f"{key}: {_grid_as_a_whole(cfg, override)}"
     elif not exists and not (is_free and adds):
-        hint = f"; a new one is added by +{override.input_line}" if is_free else nearest(key, _known(cfg, key))
+        hint = f"; a new one is added by +{override.input_line}" if is_free else nearest_setting(key, _known(cfg, key))
         yield f"unknown setting {key}{hint}"
     else:
         for value, text in _values(override):
@@ -163,7 +163,7 @@ def _set(cfg: DictConfig, key: str, value: Any, text: str, *, adds: bool) -> Ite
                 yield from _set(cfg, f"{key}.{name}", inner, shown(inner), adds=adds)
             else:
                 plus = "; a new one is added by " + shlex.quote(f"+{key}={text}")
-                yield f"unknown setting {key}.{name}{plus if is_free else nearest(f'{key}.{name}', _all_keys(cfg))}"
+                yield f"unknown setting {key}.{name}{plus if is_free else nearest_setting(f'{key}.{name}', _all_keys(cfg))}"
         return
     if value == "???":
         yield f"{key}=??? stands for a value that is still missing: give one (now {_now(cfg, key)})"

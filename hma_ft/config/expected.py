@@ -1,7 +1,7 @@
 """What a setting takes, in words, from the types of the schema."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, get_origin
 
 from omegaconf import BooleanNode, DictConfig, EnumNode, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.base import Node
@@ -48,6 +48,8 @@ def _words(node: Node | None) -> str:
     if isinstance(node, EnumNode):
         return "one of " + ", ".join(choice.name for choice in node.enum_type)
     if isinstance(node, ListConfig):
+        if get_origin(node._metadata.element_type) is list:
+            return "a list of lists, such as [[a, b], [c, d]]"
         return _LISTS.get(node._metadata.element_type, "a list, such as [a, b]")
     if isinstance(node, DictConfig):
         fixed = OmegaConf.get_type(node) is not dict  # by a dataclass

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig
 from hma_ft.config.command_line import CommandLine, has_key, pasteable
 from hma_ft.config.expected import expected, node_of, takes_text
 from hma_ft.config.groups import OPTIONAL, SEVERAL, Groups
-from hma_ft.config.nearest import nearest
+from hma_ft.config.nearest import nearest, nearest_setting
 from hma_ft.config.paths import PATHS, user_path
 from hma_ft.config.schema import Task
 
@@ -59,7 +59,7 @@ def text_problem(text: str, cfg: DictConfig, groups: Groups, known: Sequence[str
     if key in groups:
         return f"{text}: choose one of {', '.join(groups.choices(key))}"
     if node_of(cfg, key) is None and name == key:
-        return f"unknown setting {key}{nearest(key, known)}"
+        return f"unknown setting {key}{nearest_setting(key, known)}"
     if not takes_text(cfg, key):
         return f"{text} can't be read: {key} takes {expected(cfg, key)}"
     unquoted = value[1:] if value[:1] in ("'", '"') and value.count(value[0]) == 1 else value

@@ -37,7 +37,10 @@ TINY = ("model=vit_micro", "dataset=digits", "augment=digits", "tracking=off", "
         (["+seed=1"], ["+seed=1: seed is there already; leave out the plus sign"]),
         (["model.options={nope: 1}"], ["unknown setting model.options.nope; a new one is added by '+model.options="]),
         (["model.options.nope=1"], ["unknown setting model.options.nope; a new one is added by +model.options.nope=1"]),
-        (["method=knn", "+method.options.x=1"], ["unknown setting method.options.x; did you mean method.options.k?"]),
+        (
+            ["method=knn", "+method.options.x=1"],
+            ["unknown setting method.options.x; method.options has k, temperature, voting"],
+        ),
         (
             ["-m", "sweep=verdict_quick", "dataset=digits", "sweep.tune.grids.head.optimizer.lr=[0.1,0.2]"],
             ["sweep.tune.grids.head.optimizer.lr: a grid is given whole, as 'sweep.tune.grids.head={optimizer.lr: ["],
