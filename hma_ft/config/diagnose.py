@@ -163,7 +163,8 @@ def _set(cfg: DictConfig, key: str, value: Any, text: str, *, adds: bool) -> Ite
                 yield from _set(cfg, f"{key}.{name}", inner, shown(inner), adds=adds)
             else:
                 plus = "; a new one is added by " + shlex.quote(f"+{key}={text}")
-                yield f"unknown setting {key}.{name}{plus if is_free else nearest_setting(f'{key}.{name}', _all_keys(cfg))}"
+                hint = plus if is_free else nearest_setting(f"{key}.{name}", _all_keys(cfg))
+                yield f"unknown setting {key}.{name}{hint}"
         return
     if value == "???":
         yield f"{key}=??? stands for a value that is still missing: give one (now {_now(cfg, key)})"
