@@ -155,6 +155,7 @@ def _become(
     program: str, arguments: Sequence[str], folder: str, settings: dict[str, str], stdout: int, stderr: int
 ) -> NoReturn:
     """Turn a forked process into the one that the interpreter would have started."""
+    multiprocessing.set_start_method(None, force=True)  # type: ignore[arg-type]
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     for stream in (sys.stdout, sys.stderr):

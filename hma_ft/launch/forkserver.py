@@ -55,6 +55,8 @@ def _started(process: BaseProcess) -> BaseProcess:
 def _become_trial(arguments: list[str], folder: str, output: str, settings: Mapping[str, str]) -> NoReturn:
     """Become the process of a trial, as if an interpreter had been started for it."""
     os.setsid()
+    # a child of a fork server would start each data loader's worker out of yet another one, which imports torch first
+    multiprocessing.set_start_method(None, force=True)
     with open(os.devnull, "rb") as nothing, open(output, "ab") as log:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
