@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -44,10 +45,16 @@ def test_a_failure_stops_nobody_else_and_only_it_is_launched_again(
 
 
 def test_the_shell_may_die_and_cancel_saves(repository: Path, run_py: RunPy, tiny: list[str], tmp_path: Path) -> None:
-    command = ["-m", *tiny, "method=head", "seed=0,1", "trainer.max_steps=4000", "sweep.name=orphan"]
+    loading = ["trainer.num_workers=1", "trainer.cache_features=false"]
+    settings = [*(setting for setting in tiny if setting != "trainer.num_workers=0"), *loading, "method=head"]
+    command = ["-m", *settings, "seed=0,1", "trainer.max_steps=4000", "sweep.name=orphan"]
     shell = in_a_shell_of_its_own(repository, tmp_path, command)
     # the file is there from the start, a loss once a step is taken
     until(lambda: any("train/loss" in file.read_text() for file in tmp_path.glob("runs/digits/*/metrics.jsonl")))
+    (lock,) = tmp_path.glob("runs/digits/*/lock")
+    trial = psutil.Process(json.loads(lock.read_text())["pid"])
+    workers = until(trial.children)
+    assert {tuple(worker.cmdline()) for worker in workers} == {tuple(trial.cmdline())}  # forked: no import anew
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
     shown = run_py("task=status", "sweep.name=orphan")
