@@ -35,7 +35,7 @@ ui: $(VENV)/.installed
 	@[ -d "$$RUNS" ] || { echo "$$RUNS is not a directory: train first, or give make ui RUNS=DIR"; exit 2; }
 	mlflow="$$PWD/$(BIN)/mlflow" && cd "$$RUNS" && "$$mlflow" ui --backend-store-uri sqlite:///mlflow.db
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m analysis.benchmarks
 
 $(VENV)/bin/python:
@@ -45,6 +45,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -23,7 +23,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a worker
     with socket.socket(fileno=descriptor) as server:
         while True:
-            ready, _, _ = select.select([server, 0], [], [])
+            ready, _, _ = select.select([server.fileno(), 0], [], [])
             if 0 in ready:
                 return
             connection, _ = server.accept()
