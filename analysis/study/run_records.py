@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.compare.records.archive import write_archive
+from analysis.compare.records.archive import archive_path, write_archive
 from analysis.compare.records.run import Sweep
 from analysis.compare.settings import counts
 
@@ -23,4 +23,7 @@ def write_run_records(runs: pd.DataFrame, sweep: Sweep, folder: Path) -> list[Pa
     metrics = [key for key in keys if key.endswith("/top1") and runs[key].notna().any()]
     table = runs[["fingerprint", "seed", "method.name", *differing, *metrics]]
     table.assign(fingerprint=table["fingerprint"].str[:12]).to_csv(path, index=False, lineterminator="\n")
+    archive = archive_path(sweep, folder)
+    if sweep.archive and Path(sweep.archive).resolve() == archive.resolve():
+        return [path, archive]  # read from just there: it stays as it is, older names of settings included
     return [path, write_archive(list(runs["run"]), sweep, folder)]

@@ -27,6 +27,11 @@ _SUFFIXES = ("", *(f"_{mode.value}" for mode in Inference))
 _OF_A_PLACE = ("command", "folder")  # of the environment
 
 
+def archive_path(sweep: Sweep, folder: Path) -> Path:
+    """Where a sweep's archive lies in a folder."""
+    return folder / PATTERN.replace("*", sweep.name)
+
+
 def write_archive(runs: Sequence[Run], sweep: Sweep, folder: Path) -> Path:
     """Write the runs of a sweep to folder/<name of the sweep>.records.npz, unless it holds just them already.
 
@@ -38,7 +43,7 @@ def write_archive(runs: Sequence[Run], sweep: Sweep, folder: Path) -> Path:
         run |= {"env": _without_places(run["env"]), "params": {k: _name(v) for k, v in run["params"].items()}}
     about = {"name": sweep.name, "identity": sweep.identity, "keys": sorted(sweep.keys), "trials": sweep.trials}
     text = json.dumps({"sweep": about, "runs": kept}, sort_keys=True)
-    path = folder / PATTERN.replace("*", sweep.name)
+    path = archive_path(sweep, folder)
     folder.mkdir(parents=True, exist_ok=True)
     arrays["records"] = np.frombuffer(text.encode(), np.uint8)
     if not _holds(path, arrays):

@@ -95,6 +95,8 @@ def test_the_pages_in_docs_are_what_their_archives_give(repository: Path, tmp_pa
     assert pages
     for page in pages:
         assert page.read_text() == (repository / "docs" / page.name).read_text()
+    for file in (*tmp_path.glob("study/*.npz"), *tmp_path.glob("study/*.csv")):  # older names of settings included
+        assert file.read_bytes() == (repository / "docs/study" / file.name).read_bytes()
 
 
 def test_without_runs_it_is_one_line(tmp_path: Path, repository: Path) -> None:
