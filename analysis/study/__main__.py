@@ -60,17 +60,16 @@ def _write_pages(records: Records, out: Path) -> list[Path]:
     for page in PAGES:
         answers = [_answer(section, records, out) for section in page.sections]
         if any(answer.report for answer in answers):
-            sweeps = [answer.section.sweep for answer in answers if answer.report and answer.section.sweep]
-            run_records = _run_records(sweeps, records, out)
+            run_records = _run_records([answer.section.sweep for answer in answers if answer.report], records, out)
             (out / page.file).write_text(text_of(page, answers, run_records), encoding="utf-8")
             written.append(out / page.file)
     return written
 
 
 def _answer(section: Section, records: Records, out: Path) -> Answer:
-    options = [*(["--sweep", section.sweep] if section.sweep else []), *section.arguments]
+    options = ["--sweep", section.sweep, *section.arguments]
     command = " ".join(["python -m analysis.compare", *options])
-    if section.sweep and section.sweep not in {sweep.name for sweep in records.sweeps}:
+    if section.sweep not in {sweep.name for sweep in records.sweeps}:
         return Answer(section, command, None, "its sweep was not run")
     try:
         report = report_of(records, parse(options), command)
@@ -87,7 +86,7 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
 
     with tempfile.TemporaryDirectory() as folder:
         draw(report.comparison, Path(folder))
-        target = Path(FILES, f"{section.sweep or 'study'}_{section.figure}.png")
+        target = Path(FILES, f"{section.sweep}_{section.figure}.png")
         (out / FILES).mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder) / f"{section.figure}.png", out / target)
     return target

@@ -9,7 +9,7 @@ class Section:
 
     title: str
     question: str
-    sweep: str | None  # of sweeps/study/; None: whatever of all sweeps the arguments choose
+    sweep: str  # of sweeps/study/
     arguments: tuple[str, ...]  # of analysis.compare, beside --sweep
     tables: tuple[str, ...] = ("summary", "verdict")
     figure: str | None = None  # its file's stem

@@ -1,9 +1,8 @@
-"""The frozen methods at the documented length, a section a data set and one over all of them."""
+"""The frozen methods at the documented length, data set by data set."""
 
 from analysis.study.section import Section
 
 _SEEDS = ("--where", "seed=" + ",".join(map(str, range(10))))  # those of the comparison; val chose with others
-_FINITE = ("--where", "augment.views=10")  # no other sweep of the study has finite views
 _METHODS = (
     "Every method on the same frozen features of ten augmented views of each training image; those that train take "
     "1000 steps of 128 at the rate that val chose, with two seeds of their own, from a grid of five."
@@ -40,15 +39,4 @@ def _data_set(title: str, data: str, name: str) -> tuple[Section, Section]:
     )
 
 
-FROZEN = (
-    Section(
-        "Is it worth it over the data sets?",
-        "The runs of all sections below together: at which mean rank is each method? The sweep takes any folder of "
-        "images; Flowers-102, CIFAR-10, CIFAR-10N, CIFAR-100 and Caltech-101 were not run.",
-        None,
-        (*_FINITE, *_SEEDS, "--baseline", "head"),
-        ("aggregate",),
-        "accuracy",
-    ),
-    *(section for data in _DATA for section in _data_set(*data)),
-)
+FROZEN = tuple(section for data in _DATA for section in _data_set(*data))
