@@ -59,8 +59,8 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
     ],
     FINDINGS: [
         (
-            "`mlp_head` ({}) and `cache` ({}) are better than `head` ({}); `hma_head` ({}: {}, {}), `head_knn` ({}) and "
-            "`kernel_ridge` ({}) are not shown to differ",
+            "`mlp_head` ({}) and `cache` ({}) are better than `head` ({}); `hma_head` ({}: {}, {}), `head_knn` ({}) "
+            "and `kernel_ridge` ({}) are not shown to differ",
             [
                 *(Cell(EUROSAT, name) for name in ("mlp_head", "cache", "head", "hma_head")),
                 difference(EUROSAT, "hma_head"),
