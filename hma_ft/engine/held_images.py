@@ -24,7 +24,7 @@ class HeldImages(NamedTuple):
         return dict(zip(reversed(self._digest_texts()), reversed(self.ids.tolist()), strict=True))
 
     def copies(self) -> dict[int, int]:
-        """Of equal images, the id of each but the first, with that of the first."""
+        """Ids of copies: of each image that equals an earlier one, with the id of that one."""
         first = self.by_digest()
         pairs = zip(self.ids.tolist(), map(first.__getitem__, self._digest_texts()), strict=True)
         return {own: original for own, original in pairs if own != original}

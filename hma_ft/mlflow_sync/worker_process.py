@@ -42,7 +42,10 @@ class Worker(ABC):
     def answer(self, seconds: float) -> bytes:
         """What it wrote within that time; empty where that is nothing, or its end."""
         ready, _, _ = select.select([self], [], [], seconds)
-        return os.read(self.fileno(), 65536) if ready else b""
+        try:
+            return os.read(self.fileno(), 65536) if ready else b""
+        except ConnectionResetError:  # a worker that was killed before it had read everything
+            return b""
 
 
 class OwnWorker(Worker):

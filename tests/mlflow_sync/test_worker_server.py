@@ -1,6 +1,7 @@
 """Workers of a sweep's server: whose they are, where they print, and what happens where one or the server dies."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hma_ft.config.schema import TrackingConfig
 from hma_ft.launch.mlflow_workers import MlflowWorkers
 from hma_ft.mlflow_sync.logger import MlflowLogger
-from hma_ft.mlflow_sync.worker_process import SERVER_VARIABLE
+from hma_ft.mlflow_sync.worker_process import SERVER_VARIABLE, ForkedWorker
 from hma_ft.rundir.record import RunRecord
 from tests.waiting import until
 
@@ -69,6 +70,19 @@ def test_a_worker_ends_with_its_trainer(kind: str, directory: Path, record: RunR
     trainer.kill()
     trainer.communicate()
     until(lambda: not worker.is_running())
+
+
+def test_a_worker_that_dies_before_it_has_read_everything_is_at_its_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "workers"))
+        server.listen()
+        worker = ForkedWorker(str(tmp_path / "workers"))
+        other, _ = server.accept()
+        worker.send(b"{}\n")
+        other.close()  # a reset for the trainer, since a line was not read
+        assert worker.answer(1.0) == b""
+        assert worker.ended()
+        worker.end(None, kill=True)
 
 
 def test_without_the_server_a_trainer_has_its_own(record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
