@@ -1,7 +1,7 @@
 """What val chooses between: classifiers that differ in a hyperparameter. Accuracy decides, then likelihood."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -72,24 +72,36 @@ def choose(
 ) -> Choice | None:
     """The solution that predicts val best; None if there is no solution.
 
-    `present` [C]: classes with training images. `lift` makes x of features float64 [N, D]. `fit_scale`: the scores are
-    no logits yet, and val also says by what factor they become some.
+    `present` [C]: classes with training images. `lift` makes x of features float64 [N, D], the same for all solutions,
+    and is not called before the first. `fit_scale`: the scores are no logits yet, and val also says by what factor they
+    become some.
     """
     best: Choice | None = None
     known = present[val.labels]
     numbers = (present.cumsum(0) - 1)[val.labels[known]]  # among the classes that are present
+    lifted = _Lifted(val.features, lift)
     for solution in solutions:
-        scores = torch.cat(
-            [
-                functional.linear(lift(part.double()), solution.weight, solution.bias)
-                for part in val.features.split(BLOCK_ROWS)
-            ]
-        )
+        scores = torch.cat([functional.linear(block, solution.weight, solution.bias) for block in lifted])
         scale = best_scale(scores[known][:, present], numbers) if fit_scale else 1.0
         found = score((scale * scores).masked_fill(~present, ABSENT), val.labels)
         if best is None or found > best.score:
             best = Choice(solution, scale, found)
     return best
+
+
+class _Lifted:
+    """Blocks of lifted features, as often as they are asked for; where one holds all, it is lifted once."""
+
+    def __init__(self, features: Tensor, lift: Callable[[Tensor], Tensor]) -> None:
+        self.parts, self.lift = features.split(BLOCK_ROWS), lift
+        self.only: Tensor | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if len(self.parts) > 1:
+            return (self.lift(part.double()) for part in self.parts)
+        if self.only is None:
+            self.only = self.lift(self.parts[0].double())
+        return iter([self.only])
 
 
 def best_scale(scores: Tensor, labels: Tensor) -> float:

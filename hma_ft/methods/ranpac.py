@@ -85,8 +85,8 @@ class RanPAC(ClosedForm):
         for ridge in values:
             factor = cholesky(gram + ridge * identity)
             if factor is not None:
-                solved = torch.cholesky_solve(targets, factor)
-                weight = (solved if dual is None else dual.T @ solved).T
+                solved = torch.cholesky_solve(targets, factor).T
+                weight = solved if dual is None else solved @ dual
                 yield Solution(ridge, weight, weight.new_zeros(self.num_classes))
 
     def parameter_counts(self) -> tuple[int, int]:
