@@ -54,9 +54,14 @@ def train_and_test(
     if record is not None:
         progress = Progress(config.trainer.max_steps)
     train_logger = TrainLogger(record, progress, batch_size=config.trainer.batch_size)
-    checkpoints = CheckpointManager(record, mlflow_logger, minutes=config.trainer.checkpoint_minutes)
+    checkpoints = CheckpointManager(
+        record,
+        mlflow_logger,
+        minutes=config.trainer.checkpoint_minutes,
+        in_background=accelerator.device.type == "cuda",
+    )
     val_metrics: Metrics | None = None
-    with progress or nullcontext():
+    with checkpoints, progress or nullcontext():
         if components.method.fits:
             state, val_metrics = _fit(components, train_logger, checkpoints)
         else:
@@ -197,7 +202,7 @@ def _fit(
     if components.method.learns_from_val:
         with clock.on(Spent.training):
             components.method.refit(seen, evaluator.features("val"))
-    state.best_file = checkpoints.keep_best(components.method, state.step, digest_of_frozen(components.method))
+    checkpoints.keep_best(components.method, state, digest_of_frozen(components.method))
     return state, metrics
 
 
@@ -215,7 +220,8 @@ def _calibrate(components: RunComponents, state: TrainState, checkpoints: Checkp
         val = evaluator.features("val")
         with evaluator.autocast():  # as val and test are predicted
             method.calibrate(val, later)
-    checkpoints.keep_best(method, state.best_step, digest_of_frozen(method))
+    checkpoints.keep_best(method, state, digest_of_frozen(method))
+    checkpoints.wait()
 
 
 def _seen_and_held_out(components: RunComponents) -> tuple[LabelledFeatures, LabelledFeatures | None]:

@@ -14,6 +14,7 @@ from hma_ft.data.batch import Batch
 from hma_ft.data.datasets.base import ImageDataset
 from hma_ft.data.loading import eval_batches
 from hma_ft.engine.costs import CostClock, Spent
+from hma_ft.engine.device_copy import DeviceCopy
 from hma_ft.engine.eval_images import EvalImages
 from hma_ft.engine.feature_store import FeatureStore
 from hma_ft.engine.predictor import Predictor
@@ -60,6 +61,7 @@ class Evaluator(Predictor):
         super().__init__(method, accelerator, precision=precision)
         self.splits = splits
         self.transform = transform
+        self._to_device = DeviceCopy(accelerator.device)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
@@ -176,7 +178,7 @@ class Evaluator(Predictor):
         return self._images.batches(load) if split == "val" and indices is None else load()
 
     def _features_of(self, batch: Batch) -> LabelledFeatures:
-        batch = batch.to(self.accelerator.device)
+        batch = self._to_device(batch)
         images, missing = batch.images, self.batch_size - len(batch.ids)
         if missing > 0 and self.method.backbone.is_compiled:  # a smaller last batch would be compiled for itself
             images = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)])

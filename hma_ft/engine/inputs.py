@@ -10,6 +10,7 @@ from torch import Tensor
 from hma_ft.config.schema import AugmentConfig
 from hma_ft.data.batch import Batch
 from hma_ft.data.mixing import mix
+from hma_ft.engine.device_copy import DeviceCopy
 
 MADE_OF_VIEWS = ("mixup_alpha", "cutmix_alpha", "label_smoothing")  # settings of AugmentConfig: a view is none of them
 
@@ -48,14 +49,14 @@ def image_steps(
     device: torch.device,
 ) -> Iterator[tuple[MicroBatch, ...]]:
     """Group batches, of images or of features that are not mixed, into steps on the device, mixed as `augment` says."""
-    stream = iter(batches)
+    stream, to_device = iter(batches), DeviceCopy(device)
     for step in count(start_step):
         step_batches = list(islice(stream, micro_batches))
         if not step_batches:
             return
         micro = []
         for batch in step_batches:
-            batch = batch.to(device)
+            batch = to_device(batch)
             images, targets, partners = mix(
                 batch.images,
                 batch.labels,

@@ -73,6 +73,7 @@ def train(
                 )
             if stopping:
                 _checkpoint(train_step, train_logger, checkpoints, state, clock)
+                checkpoints.wait()
                 stop.leave_if_asked()
             if evaluates:
                 evaluate()
@@ -83,6 +84,7 @@ def train(
                 _checkpoint(train_step, train_logger, checkpoints, state, clock)
         # a signal during the last checkpoint: the end of the run may take longer than whoever sent it will wait
         if stop.agreed(train_step.accelerator):
+            checkpoints.wait()
             stop.leave_if_asked()
 
 
@@ -121,7 +123,7 @@ def _evaluate(
     if evaluate_val is None:
         with train_step.evaluated_weights(), clock.on(Spent.nothing):
             state.best_step = state.evaluated_step = state.step
-            state.best_file = checkpoints.keep_best(train_step.method, state.step, train_step.frozen_digest)
+            checkpoints.keep_best(train_step.method, state, train_step.frozen_digest)
         _checkpoint(train_step, train_logger, checkpoints, state, clock)
         return
     before = dataclasses.replace(state.costs)
@@ -135,7 +137,7 @@ def _evaluate(
         if metrics is not None and state.improves(metrics):
             state.best_step, state.best_top1, state.best_loss = state.step, metrics.top1, metrics.nll
             with clock.on(Spent.nothing):
-                state.best_file = checkpoints.keep_best(train_step.method, state.step, train_step.frozen_digest)
+                checkpoints.keep_best(train_step.method, state, train_step.frozen_digest)
     if metrics is not None:
         state.evaluated_step = state.step
         train_logger.log_val(state, metrics)
@@ -146,6 +148,7 @@ def _evaluate(
     if metrics is None or ends or checkpoints.due(evaluated=True):
         _checkpoint(train_step, train_logger, checkpoints, state, clock)
     if metrics is None:
+        checkpoints.wait()
         stop.leave_if_asked()
 
 

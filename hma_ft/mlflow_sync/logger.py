@@ -42,12 +42,12 @@ class MlflowLogger:
         )
         self._start()
 
-    def push(self) -> None:
-        """Sends what the record has; returns at once."""
+    def push(self, *, rows: int) -> None:
+        """Sends the first `rows` rows of the record's metrics; returns at once."""
         if self._worker is None or self._worker.ended():
             self._listen(0.0)
             self._start()
-        self._send(rows=self.record.row_count)
+        self._send(rows=rows)
         self._listen(0.0)
 
     def close(self) -> bool:

@@ -37,21 +37,27 @@ SETTINGS = [
 ]
 
 
+IN_BACKGROUND = "tests.faults.written_in_background"
+
 Process = subprocess.Popen[str] | processes.ForkedProcess
 
 
 class RealRun:
-    """One run directory below `folder`, worked on by one process after the other."""
+    """One run directory below `folder`, worked on by one process after the other.
 
-    def __init__(self, folder: Path, *arguments: str, tracking: str = "off") -> None:
+    `program`: run.py, or `IN_BACKGROUND`, which writes its checkpoints as on a GPU.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, tracking: str = "off", program: str = processes.RUN_PY) -> None:
         self.folder = folder
+        self.program = program
         self.arguments = [*SETTINGS, f"tracking={tracking}", *arguments]
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, *more: str, before_exec: Callable[[], None] | None = None) -> Process:
         """The same command as ever, with what changes no result (`more`) in any way."""
         if before_exec is None:
-            return processes.start(processes.RUN_PY, *self.arguments, *more, folder=self.folder, merge_output=True)
+            return processes.start(self.program, *self.arguments, *more, folder=self.folder, merge_output=True)
         return subprocess.Popen(
             [sys.executable, processes.RUN_PY, *self.arguments, *more],
             cwd=self.folder,

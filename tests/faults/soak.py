@@ -1,6 +1,7 @@
 """`make soak`: kill real runs some hundred times; every run must end as the one that nobody touched, bit for bit.
 
-All of them mix images and keep a moving average of the weights; workers change from one attempt to the next.
+All of them mix images and keep a moving average of the weights; workers change from one attempt to the next. Every
+second run writes its checkpoints in a thread, as on a GPU.
 """
 
 import argparse
@@ -13,14 +14,15 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from tests import processes
 from tests.faults.kills import PHASES, kill_and_continue, told
-from tests.faults.real_runs import RealRun, assert_same_outcome
+from tests.faults.real_runs import IN_BACKGROUND, RealRun, assert_same_outcome
 
 METHODS = ("full", "hma", "hma_head", "head_knn", "lora", "hma_lora", "tokens_standard")
 
 
 def _killed(folder: Path, method: str, seed: int, whole: "Future[RealRun]") -> Counter[str]:
-    run = RealRun(folder, f"method={method}")
+    run = RealRun(folder, f"method={method}", program=IN_BACKGROUND if seed % 2 else processes.RUN_PY)
     killed = kill_and_continue(run, seed)
     assert_same_outcome(run, whole.result())
     shutil.rmtree(folder)

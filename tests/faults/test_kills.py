@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.faults.kills import PHASES, kill_and_continue, told
-from tests.faults.real_runs import RealRun, assert_once_in_mlflow, assert_same_outcome
+from tests.faults.real_runs import IN_BACKGROUND, RealRun, assert_once_in_mlflow, assert_same_outcome
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 METHODS = ["full", "hma", "hma_head"]
 TRACKED = "full"  # this one feeds MLflow too
+BACKGROUND = ("full", "hma")  # these write their checkpoints in a thread
 AT_LEAST = 18
 
 
@@ -23,7 +25,10 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path, capsys: pyte
     whole = {method: RealRun(tmp_path / "whole" / method, f"method={method}") for method in METHODS}
     cut = {
         method: RealRun(
-            tmp_path / "cut" / method, f"method={method}", tracking="default" if method == TRACKED else "off"
+            tmp_path / "cut" / method,
+            f"method={method}",
+            tracking="default" if method == TRACKED else "off",
+            program=IN_BACKGROUND if method in BACKGROUND else processes.RUN_PY,
         )
         for method in METHODS
     }

@@ -42,7 +42,7 @@ def train(record: RunRecord, sink: MlflowLogger, steps: range) -> float:
     for step in steps:
         record.log_metrics(step, {"train/loss": 1 / step, "val/top1": step / 100})
         began = time.monotonic()
-        sink.push()
+        sink.push(rows=sink.record.row_count)
         longest = max(longest, time.monotonic() - began)
         time.sleep(0.02)
     return longest
@@ -53,7 +53,7 @@ def wait_until(condition: Any, sink: MlflowLogger, seconds: float = 30.0) -> Non
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        sink.push()
+        sink.push(rows=sink.record.row_count)
         time.sleep(0.1)
 
 

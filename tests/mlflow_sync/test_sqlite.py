@@ -177,7 +177,7 @@ def test_sink_sends_at_pushes_and_ends_the_run(
     monkeypatch.setenv(PARENT_VARIABLE, "a" * 32)
     sink = MlflowLogger(record, TRACKING)
     log(record, range(1, 11))
-    sink.push()
+    sink.push(rows=sink.record.row_count)
     log(record, range(11, 21))
     finish(record, 20)
     assert sink.close()
@@ -205,9 +205,9 @@ sink = MlflowLogger(record, TrackingConfig(experiment="hma-dtd"))
 for step in range(first, last):
     record.log_metrics(step, {"train/loss": 1 / (step + 1), "train/images_per_s": time.time() % 1})
     if step % 5 == 4:
-        sink.push()
+        sink.push(rows=sink.record.row_count)
 while not record.status.mlflow_run:
-    sink.push()
+    sink.push(rows=sink.record.row_count)
     time.sleep(0.05)
 os.kill(os.getpid(), signal.SIGKILL)
 """

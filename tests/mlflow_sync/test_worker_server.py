@@ -34,7 +34,7 @@ def worker_of(logger: MlflowLogger) -> psutil.Process:
     """The process that feeds MLflow, once it has said who it is."""
 
     def known() -> bool:
-        logger.push()
+        logger.push(rows=logger.record.row_count)
         return logger._pid is not None
 
     until(known)
