@@ -47,11 +47,17 @@ TRAINING = (
 )
 
 
+COMPILE = "trainer.compile"
+# A graph of a block takes some ten seconds to compile, a step of a ViT some tenths of one, of which it saves a part.
+COMPILED_STEPS = 50
+
+
 class Unread(NamedTuple):
     """Settings, or whole groups of them, that no run reads for which the condition holds."""
 
     when: Callable[[Config], bool]
     keys: tuple[str, ...]
+    reason: str = ""  # where it is not plain
 
 
 RULES = (
@@ -72,6 +78,11 @@ RULES = (
     # not inference, which names the figures
     Unread(lambda c: not c.method.hma.batch_attention, ("method.hma.train_context", "method.hma.support_size")),
     Unread(lambda c: c.method.hma.top_k is None, ("method.hma.renormalise_top_k",)),
+    Unread(
+        lambda c: Reads.training in c.method.reads and c.trainer.max_steps < COMPILED_STEPS,
+        (COMPILE,),
+        f"fewer than {COMPILED_STEPS} steps don't win back the time that compiling takes",
+    ),
 )
 
 
@@ -86,9 +97,14 @@ def as_read(config: Config) -> Config:
 
 
 def unread(config: Config, given: Iterable[str]) -> list[str]:
-    """The settings among those given whose value the run never reads, in the order of their names."""
+    """The settings among those given whose value the run never reads, in the order of their names, with the reason.
+
+    Compilation is among them unasked: a group of settings switches it on.
+    """
     read = as_read(config)
-    return sorted(key for key in given if _value(key, read) != _value(key, config))
+    reasons = {key: f" ({rule.reason})" for rule in RULES if rule.reason and rule.when(config) for key in rule.keys}
+    names = sorted(key for key in {*given, COMPILE} if _value(key, read) != _value(key, config))
+    return [name + reasons.get(name, "") for name in names]
 
 
 def _value(key: str, config: Config) -> Any:

@@ -154,6 +154,7 @@ def declared() -> dict[str, list[Reads]]:
         ("method=hma method.hma.real.size=0", "method.hma.real.momentum=0.5 method.hma.real.store=vectors"),
         ("method=hma method.hma.synthetic.slots=0", "method.hma.synthetic.init=zeros"),
         ("method=hma method.hma.batch_attention=false", "method.hma.train_context=alone method.hma.support_size=7"),
+        ("method=full trainer.max_steps=49", "trainer.compile=true"),
     ],
 )
 def test_what_is_never_read_is_the_same_run(base: str, unread: str) -> None:
@@ -164,6 +165,9 @@ def test_what_was_given_in_vain_is_told() -> None:
     given = ["seed", "method", "optimizer", "optimizer.lr", "method.hma.real.size", "method.options.k"]
     assert unread(of("method=head seed=3 optimizer.lr=0.5 method.hma.real.size=64"), given) == ["method.hma.real.size"]
     assert unread(of("method=knn seed=3 optimizer.lr=0.5 method.options.k=[3]"), given) == ["optimizer.lr"]
+    (compiled,) = unread(of("method=full trainer=gpu trainer.max_steps=49"), [])
+    assert compiled.startswith("trainer.compile (fewer than 50 steps")
+    assert not unread(of("method=full trainer=gpu trainer.max_steps=50"), ["trainer.compile"])
 
 
 @pytest.mark.parametrize(
