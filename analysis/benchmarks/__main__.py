@@ -16,7 +16,7 @@ from analysis.benchmarks.machine import description
 from analysis.benchmarks.measurement import REPOSITORY, Measurement, options, table
 from hma_ft.config.paths import path_argument
 
-NAMES = ("startup", "head", "memory", "neighbours", "input_pipeline", "methods", "sweep")
+NAMES = ("startup", "head", "memory", "neighbours", "input_pipeline", "methods", "checkpoints", "sweep")
 TEXT = """\
 # Speed
 

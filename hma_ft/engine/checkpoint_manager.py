@@ -22,6 +22,7 @@ from hma_ft.mlflow_sync.logger import MlflowLogger
 from hma_ft.rundir.record import RunRecord
 
 FORMAT = 1  # of a checkpoint
+SHARE = 0.02  # of a run's time that its steps may wait for checkpoints
 
 
 class Written(NamedTuple):
@@ -29,6 +30,11 @@ class Written(NamedTuple):
 
     step: int
     rows: int  # of metrics.jsonl that it covers
+
+
+def interval(wanted: float, save_seconds: float) -> float:
+    """Seconds from one checkpoint to the next; 0 stays 0."""
+    return max(wanted, save_seconds / SHARE) if wanted > 0 else 0.0
 
 
 class CheckpointManager:
@@ -46,11 +52,14 @@ class CheckpointManager:
         minutes: float,
         in_background: bool = False,
     ) -> None:
-        """`minutes` between two checkpoints; 0: one after every evaluation. `in_background`: steps go on meanwhile."""
+        """`minutes` between two checkpoints, or more where writing one would take a larger `SHARE` of that time; 0: one
+        after every evaluation. `in_background`: steps go on meanwhile.
+        """
         self._record = record
         self._mlflow_logger = mlflow_logger
         self._interval = minutes * 60.0
         self._saved_at = time.monotonic()
+        self._save_seconds = 0.0  # that the last one took from the steps
         self._named: deque[set[str]] = deque(maxlen=checkpoint.KEPT)  # best weights that the kept checkpoints name
         self._wall_before = 0.0
         self._writer = CheckpointWriter(in_background=in_background)
@@ -71,10 +80,11 @@ class CheckpointManager:
         self._report()
         if self._interval == 0 and not evaluated:
             return False
-        return time.monotonic() - self._saved_at >= self._interval
+        return time.monotonic() - self._saved_at >= interval(self._interval, self._save_seconds)
 
     def save(self, train_step: TrainStep, state: TrainState) -> None:
         """Save everything that the next step depends on."""
+        started = time.monotonic()
         if self._record is not None:
             state.rows = self._record.row_count
             state.wall_seconds = self.wall_seconds
@@ -83,6 +93,7 @@ class CheckpointManager:
             self._writer.submit(lambda: self._write(held, state))
             self._report()
         self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - started
 
     def wait(self) -> None:
         """Return once everything is on the disk. UserError if the disk refuses."""

@@ -108,7 +108,7 @@ class TrainerConfig:
     eval_batch_size: int = 128
     eval_cache_gb: float = 2.0  # val as the model sees it, kept for the next pass where the backbone trains
     log_every: int = 10  # steps
-    checkpoint_minutes: float = 2.0  # between checkpoints; 0: one after every evaluation
+    checkpoint_minutes: float = 2.0  # from one checkpoint to the next, at least; 0: one after every evaluation
     num_workers: int = 4  # loader processes; the numbers do not depend on it
     precision: Precision = Precision.fp32
     device: Device = Device.auto
