@@ -61,7 +61,13 @@ def _source(group: "argparse._ArgumentGroup") -> None:
 
 
 def _choice(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--sweep", metavar="NAME", help="the trials of a sweep, the latest of that name")
+    group.add_argument(
+        "--sweep",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="the trials of a sweep, the latest of that name, or of several",
+    )
     group.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="data sets")
     group.add_argument("--method", nargs="+", default=[], metavar="NAME", help="methods")
     group.add_argument(

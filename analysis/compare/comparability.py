@@ -49,7 +49,9 @@ def problems(groups: Sequence[Group], *, by: Sequence[str], tuned: Sequence[str]
         for key in settings.columns:
             if within(key, EQUAL_KEYS) and key not in _NO_SETTING:
                 found += _unequal(f"{key} on {dataset}", _beside_recipe(key, settings.loc[own.index, key], own), own)
-    return found + _unequal("the commit", single["commit"], single)
+        on_dataset = single[single["dataset.name"] == dataset]
+        found += _unequal(f"the commit on {dataset}", on_dataset["commit"], on_dataset)
+    return found
 
 
 def _of_equal_splits(runs: pd.DataFrame, *, by_seed: bool) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -121,6 +123,7 @@ def warnings(groups: Sequence[Group]) -> list[str]:
     for name, key, effect in (
         ("device", "device", "times and memory can't be compared"),
         ("host", "host", "times can hardly be compared"),
+        ("commit", "commit", "methods are compared on each data set by itself"),
         ("version of torch", "torch", "small differences may come from it"),
         ("version of timm", "timm", "small differences may come from it"),
     ):

@@ -24,7 +24,7 @@ ALIASES = {key.split(".")[0]: key for key in _SHORT} | {
 class Selection:
     """All conditions must hold; empty ones are none."""
 
-    sweep: str | None = None
+    sweeps: Sequence[str] = ()
     datasets: Sequence[str] = ()
     methods: Sequence[str] = ()
     where: Sequence[str] = field(default=())  # KEY=VALUE or KEY=VALUE,VALUE
@@ -32,20 +32,12 @@ class Selection:
 
 def select(records: Records, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
     """The runs that fit, a row each, and what is to be said about their number. UserError if nothing fits."""
-    offered, notes, sweep = records.frame, [], None
-    if selection.sweep is not None:
-        sweep = find_sweep(records, selection.sweep)
-        offered = offered[offered["archive"] == sweep.archive]
-    runs = offered.drop_duplicates("fingerprint")
-    if len(runs) < len(offered):
-        notes.append(f"{len(offered) - len(runs)} runs are there more than once: the first of each counts")
-    if sweep is not None:
-        runs = runs[runs["fingerprint"].str.startswith(tuple(sweep.keys))]
-        if len(runs) < sweep.trials:
-            missing = sweep.trials - len(runs)
-            notes.append(f"sweep {sweep.identity}: {missing} of {sweep.trials} trials are not finished")
-    elif records.unfinished:
-        notes.append(f"{len(records.unfinished)} runs are left out because they are not finished")
+    parts, notes = [], list[str]()
+    for name in selection.sweeps or (None,):
+        part, said = _of_records(records) if name is None else _of_sweep(records, find_sweep(records, name))
+        parts.append(part)
+        notes += said
+    runs = pd.concat(parts).drop_duplicates("fingerprint")
     conditions = [("dataset.name", list(selection.datasets)), ("method.name", list(selection.methods))]
     conditions += [_condition(text, records.frame) for text in selection.where]
     for key, values in conditions:
@@ -56,8 +48,32 @@ def select(records: Records, selection: Selection) -> tuple[pd.DataFrame, list[s
                 listed = ", ".join(sorted(set(there), key=natural)) or "none"
                 raise UserError(f"no run with {key}={','.join(values)}: the values are {listed}")
     if not len(runs):
-        raise UserError(f"sweep {selection.sweep} has no finished run in {records.source}")
+        raise UserError(f"sweep {', '.join(selection.sweeps)} has no finished run in {records.source}")
     return runs.sort_values(["dataset.name", "name"], kind="stable", ignore_index=True), notes
+
+
+def _of_records(records: Records) -> tuple[pd.DataFrame, list[str]]:
+    """Every finished run."""
+    runs, notes = _once(records.frame)
+    if records.unfinished:
+        notes.append(f"{len(records.unfinished)} runs are left out because they are not finished")
+    return runs, notes
+
+
+def _of_sweep(records: Records, sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
+    """The finished trials."""
+    runs, notes = _once(records.frame[records.frame["archive"] == sweep.archive])
+    runs = runs[runs["fingerprint"].str.startswith(tuple(sweep.keys))]
+    if len(runs) < sweep.trials:
+        missing = sweep.trials - len(runs)
+        notes.append(f"sweep {sweep.identity}: {missing} of {sweep.trials} trials are not finished")
+    return runs, notes
+
+
+def _once(offered: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    runs = offered.drop_duplicates("fingerprint")
+    twice = len(offered) - len(runs)
+    return runs, [f"{twice} runs are there more than once: the first of each counts"] if twice else []
 
 
 def find_sweep(records: Records, name: str) -> Sweep:

@@ -60,16 +60,17 @@ def _write_pages(records: Records, out: Path) -> list[Path]:
     for page in PAGES:
         answers = [_answer(section, records, out) for section in page.sections]
         if any(answer.report for answer in answers):
-            run_records = _run_records([answer.section.sweep for answer in answers if answer.report], records, out)
+            sweeps = [sweep for answer in answers if answer.report for sweep in answer.section.sweeps]
+            run_records = _run_records(sweeps, records, out)
             (out / page.file).write_text(text_of(page, answers, run_records), encoding="utf-8")
             written.append(out / page.file)
     return written
 
 
 def _answer(section: Section, records: Records, out: Path) -> Answer:
-    options = ["--sweep", section.sweep, *section.arguments]
+    options = ["--sweep", *section.sweeps, *section.arguments]
     command = " ".join(["python -m analysis.compare", *options])
-    if section.sweep not in {sweep.name for sweep in records.sweeps}:
+    if not {sweep.name for sweep in records.sweeps}.issuperset(section.sweeps):
         return Answer(section, command, None, "its sweep was not run")
     try:
         report = report_of(records, parse(options), command)
@@ -86,7 +87,7 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
 
     with tempfile.TemporaryDirectory() as folder:
         draw(report.comparison, Path(folder))
-        target = Path(FILES, f"{section.sweep}_{section.figure}.png")
+        target = Path(FILES, f"{section.sweeps[0]}_{section.figure}.png")
         (out / FILES).mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder) / f"{section.figure}.png", out / target)
     return target
@@ -96,7 +97,7 @@ def _run_records(sweeps: Sequence[str], records: Records, out: Path) -> list[Pat
     """Writes the runs of each sweep into the folder of the figures; the files, from the pages."""
     files = []
     for sweep in dict.fromkeys(sweeps):
-        runs, _ = select(records, Selection(sweep))
+        runs, _ = select(records, Selection([sweep]))
         files += write_run_records(runs, find_sweep(records, sweep), out / FILES)
     return [path.relative_to(out) for path in files]
 

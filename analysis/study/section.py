@@ -9,10 +9,15 @@ class Section:
 
     title: str
     question: str
-    sweep: str  # of sweeps/study/
+    sweep: str  # of sweeps/study/; several with spaces between
     arguments: tuple[str, ...]  # of analysis.compare, beside --sweep
     tables: tuple[str, ...] = ("summary", "verdict")
     figure: str | None = None  # its file's stem
+
+    @property
+    def sweeps(self) -> list[str]:
+        """The names of its sweeps."""
+        return self.sweep.split()
 
 
 def against_the_control(title: str, sweep: str, *methods: str) -> Section:

@@ -10,6 +10,7 @@ from analysis.compare.plots.calibration import reliability_figure
 from analysis.compare.plots.classes import confusion_figure, per_class_figure
 from analysis.compare.plots.curves import curves_figure
 from analysis.compare.plots.memory import memory_figure
+from analysis.compare.plots.ranks import ranks_figure
 from analysis.compare.plots.style import save
 
 if TYPE_CHECKING:
@@ -66,6 +67,16 @@ def draw(comparison: Comparison, folder: Path) -> list[tuple[str, str]]:
         "what is possible, a wider interval is cut."
     )
     written = [("accuracy", caption)]
+    ranks = ranks_figure(comparison)
+    if ranks is not None:
+        save(ranks, folder, "ranks")
+        written.append(
+            (
+                "ranks",
+                f"Mean rank of test {metric} over the data sets, with {level} bootstrap intervals over runs. A bar "
+                "joins groups that Nemenyi's test, which asks for other data sets, can't tell apart.",
+            )
+        )
     for name, make, text in _EACH:
         for dataset in comparison.datasets:
             figure = make(comparison, dataset)

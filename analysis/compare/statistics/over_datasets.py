@@ -37,6 +37,23 @@ def mean_ranks(means: np.ndarray, higher_is_better: bool) -> np.ndarray:
     return stats.rankdata(-means if higher_is_better else means, axis=-2).mean(axis=-1)
 
 
+def critical_difference(groups: int, datasets: int, level: float = 0.95) -> float:
+    """By how much mean ranks of two groups must differ for Nemenyi's test; Demsar, JMLR 2006, section 3.2.2.
+
+    It compares every pair and asks for other data sets: over few of them only large differences are significant.
+    """
+    studentized = stats.studentized_range.ppf(level, groups, np.inf) / np.sqrt(2)
+    return float(studentized * np.sqrt(groups * (groups + 1) / (6 * datasets)))
+
+
+def iqm_of_differences(differences: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float, float]:
+    """Interquartile mean of paired differences with its interval; `differences[data set]` are those of the seeds."""
+    generator = np.random.default_rng(_SEED)
+    drawn = np.concatenate([_resampled(runs, generator) for runs in differences], axis=-1)
+    whole = float(interquartile_mean(np.concatenate(list(differences))))
+    return whole, *_percentile(interquartile_mean(drawn), level)
+
+
 def aggregate(scores: Sequence[Sequence[np.ndarray]], higher_is_better: bool, level: float = 0.95) -> list[Aggregate]:
     """`scores[group][data set]` are metrics of runs, at least one each. One Aggregate a group."""
     generator = np.random.default_rng(_SEED)

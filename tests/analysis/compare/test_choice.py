@@ -157,13 +157,29 @@ def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRu
         define_sweep(str(tmp_path / name), name, [Trial(key, "a", str(directory))]).save()
         records = load_directories([tmp_path / name])
         write_archive(
-            list(select(records, Selection(name))[0]["run"]), find_sweep(records, name), tmp_path / "archives"
+            list(select(records, Selection([name]))[0]["run"]), find_sweep(records, name), tmp_path / "archives"
         )
     for folders in (["archives"], ["late", "archives"]):
         records = load_directories([tmp_path / folder for folder in folders])
         for name, share in (("early", 0.25), ("late", 0.75)):
-            runs, notes = select(records, Selection(name))
+            runs, notes = select(records, Selection([name]))
             assert list(runs["test/top1"]) == [share] and not notes
+
+
+def test_sweeps_of_two_data_sets_are_compared_though_their_commits_differ(tmp_path: Path, write_run: WriteRun) -> None:
+    """Differences are taken on each data set by itself."""
+    for dataset, commit in (("digits", "c" * 40), ("dtd", "d" * 40)):
+        directories = [
+            write_run(method, seed=0, right=right, dataset=dataset, env={"git": {"commit": commit, "diff": ""}})
+            for method, right in (("head", 10), ("full", 20))
+        ]
+        keys = [json.loads((path / "status.json").read_text())["fingerprint"][:12] for path in directories]
+        trials = [Trial(key, key, str(path)) for key, path in zip(keys, directories, strict=True)]
+        define_sweep(str(tmp_path / "runs"), f"of_{dataset}", trials).save()
+    found = compare(tmp_path, "--sweep", "of_digits", "of_dtd", "--baseline", "head")
+    assert any("the commit differs" in line for line in found["notes"])
+    assert {row["group"]: row["rank"] for row in found["tables"]["aggregate"]["rows"]} == {"head": 2.0, "full": 1.0}
+    assert compare(tmp_path, "--sweep", "of_dtd")["groups"] == ["full", "head"]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +196,11 @@ def test_an_archived_sweep_keeps_its_own_runs(tmp_path: Path, write_run: WriteRu
         ({"settings": {"augment.mixup_alpha": 0.2}}, "augment.mixup_alpha on digits is not the same"),
         ({"settings": {"dataset.split_seed": 3}}, "dataset.split_seed on digits is not the same"),
         ({"env": {"weights_sha256": "9" * 64}}, "model.weights on digits is not the same: sha256 999999999999"),
-        ({"env": {"git": {"commit": "d" * 40, "diff": ""}}}, "the commit is not the same: dddddddddddd"),
-        ({"env": {"git": {"commit": "c" * 40, "diff": "+1"}}}, "the commit is not the same: cccccccccccc with changes"),
+        ({"env": {"git": {"commit": "d" * 40, "diff": ""}}}, "the commit on digits is not the same: dddddddddddd"),
+        (
+            {"env": {"git": {"commit": "c" * 40, "diff": "+1"}}},
+            "the commit on digits is not the same: cccccccccccc with changes",
+        ),
     ],
 )
 def test_refuses_what_should_be_equal(

@@ -16,6 +16,7 @@ from analysis.compare.plots.calibration import reliability
 from analysis.compare.plots.classes import confusion_shares
 from analysis.compare.plots.curves import common_steps, curves_figure
 from analysis.compare.plots.memory import REAL, SYNTHETIC, memory_grid
+from analysis.compare.plots.ranks import cliques, ranks_figure
 from analysis.compare.records.directories import load_directories
 from hma_ft.engine.metrics import evaluate_predictions
 from tests.analysis.compare.conftest import IMAGES, WriteRun
@@ -45,6 +46,27 @@ def test_all_figures_are_written_and_not_empty(tmp_path: Path, write_run: WriteR
             pixels = np.asarray(image.convert("RGB"))
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20 and min(pixels.shape[:2]) > 200
         assert f"]({stem}.png)" in (out / "comparison.md").read_text()
+
+
+def test_bars_join_what_is_too_close_to_tell_apart() -> None:
+    assert cliques([1.0, 2.0, 2.5, 4.0, 6.0], needed=1.6) == [(0, 2), (2, 3)]
+    assert cliques([1.0, 3.0, 5.0], needed=1.5) == []
+    assert cliques([1.0, 2.0, 3.0], needed=9.0) == [(0, 2)]
+
+
+def test_groups_stand_in_the_order_of_their_mean_rank(tmp_path: Path, write_run: WriteRun) -> None:
+    for dataset in ("digits", "dtd"):
+        for method, right in (("head", 10), ("hma", 30), ("full", 20)):
+            write_run(method, seed=0, right=right, dataset=dataset)
+    figure = ranks_figure(comparison_of(tmp_path / "runs"))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["hma", "full", "head"]
+    assert "over 2 data sets" in axes.get_xlabel() and axes.get_xlabel().endswith("2.34")
+    for dataset in ("digits", "dtd"):
+        write_run("knn", seed=0, right=5, dataset=dataset)
+    one = comparison_of(tmp_path / "runs")
+    assert ranks_figure(Comparison(**{**vars(one), "groups": one.of("dtd")})) is None
 
 
 def test_heat_map_has_the_means_in_their_places(tmp_path: Path, write_run: WriteRun) -> None:

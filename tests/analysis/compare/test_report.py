@@ -244,6 +244,8 @@ def test_over_data_sets(write_run: WriteRun, tmp_path: Path) -> None:
     assert (overall["full"]["rank"], overall["head"]["rank"]) == (1.0, 2.0)
     assert overall["full"]["iqm"] == pytest.approx(22.5 / 40)
     assert any("without knn" in line for line in found["notes"])
+    overall = rows(compare(tmp_path / "runs", "--baseline", "head"), "aggregate")
+    assert overall["full"]["difference"] == pytest.approx(10 / 40) and overall["head"]["difference"] is None
     holm = [row["p_mcnemar_holm"] for row in found["tables"]["images"]["rows"]]
     # over the whole table: knn's 20:0 comes first, times 3; the others' 10:0 times 2
     assert sorted(holm) == pytest.approx([3 * 2 * 0.5**20, 2 * 2 * 0.5**10, 2 * 2 * 0.5**10])
@@ -258,7 +260,7 @@ def test_images_that_some_seeds_share_are_known_by_their_keys(write_run: WriteRu
     keys = [json.loads(path.read_text())["fingerprint"][:12] for path in directory.parent.glob("*/status.json")]
     define_sweep(str(tmp_path / "runs"), "drawn", [Trial(key, key, key) for key in keys]).save()
     records = load_directories([tmp_path / "runs"])
-    runs, _ = select(records, Selection("drawn"))
+    runs, _ = select(records, Selection(["drawn"]))
     write_archive(list(runs["run"]), find_sweep(records, "drawn"), tmp_path / "archive")
     (row,) = compare(tmp_path / "runs")["tables"]["verdict"]["rows"]
     assert (row["basis"], row["images"], row["images_per_seed"]) == ("seeds and images", 75, IMAGES)

@@ -10,7 +10,12 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from analysis.compare.statistics.needed import fewest
-from analysis.compare.statistics.over_datasets import aggregate, interquartile_mean
+from analysis.compare.statistics.over_datasets import (
+    aggregate,
+    critical_difference,
+    interquartile_mean,
+    iqm_of_differences,
+)
 from analysis.compare.statistics.over_images import image_test, mcnemar_p
 from analysis.compare.statistics.over_seeds import (
     bootstrap_interval,
@@ -142,6 +147,21 @@ def test_aggregate_against_all_resamples() -> None:
     assert (second.iqm_low, second.iqm_high) == pytest.approx((0.45, 0.45))
     assert (first.rank, second.rank) == (1.5, 1.5)  # the same means
     assert (first.rank_low, first.rank_high) == pytest.approx((1.0, 2.0))
+
+
+def test_critical_differences_as_published() -> None:
+    """Demsar, JMLR 2006: section 3.2.3 has four classifiers on 14 data sets; table 5 has q for ten classifiers."""
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    assert critical_difference(4, 14, 0.9) == pytest.approx(2.291 * np.sqrt(4 * 5 / (6 * 14)), abs=0.002)
+    assert critical_difference(10, 6) == pytest.approx(3.164 * np.sqrt(10 * 11 / (6 * 6)), abs=0.002)
+
+
+def test_paired_differences_are_drawn_within_each_data_set() -> None:
+    """Four equal differences a data set: their middle half is two of each, whichever are drawn."""
+    middle, low, high = iqm_of_differences([np.full(4, 0.02), np.full(4, -0.01)])
+    assert (middle, low, high) == pytest.approx((0.005, 0.005, 0.005))
+    middle, low, high = iqm_of_differences([np.array([0.01, 0.02, 0.03, 0.30])])
+    assert middle == pytest.approx(0.025) and low == pytest.approx(0.01) and high > 0.15
 
 
 def test_ranks_follow_the_direction_of_the_metric() -> None:
