@@ -1,6 +1,9 @@
-"""All benchmarks: one table, with the machine, into docs/BENCHMARKS.md.
+"""All benchmarks: one table, a column a machine, into docs/BENCHMARKS.md.
 
 python -m analysis.benchmarks [--quick] [--out FILE]
+
+What this machine measured goes to docs/benchmarks/, from which the page is made; with --out the page is of this
+machine alone.
 
 Needs the folder with real images and weights (HMA_SHARED) for the input pipeline and the sweep; without it they are
 skipped. With --quick the sizes are small, the numbers mean nothing, and nothing is written unless --out says where.
@@ -12,24 +15,12 @@ import sys
 import time
 
 from analysis.arguments import exit_code, require_file
-from analysis.benchmarks.machine import description
-from analysis.benchmarks.measurement import REPOSITORY, Measurement, options, table
+from analysis.benchmarks.machine import description, processor
+from analysis.benchmarks.measurement import REPOSITORY, Measurement, options
+from analysis.benchmarks.page import Machine, notes_of, page, saved_machines
 from hma_ft.config.paths import path_argument
 
 NAMES = ("startup", "head", "memory", "neighbours", "input_pipeline", "methods", "checkpoints", "sweep")
-TEXT = """\
-# Speed
-
-For whoever asks what it costs. Written by `make bench`. Every speed is a ratio between alternatives that were measured
-in turn in one run on one machine; given is the median of the ratios of the rounds, in brackets their range and number.
-`python -m analysis.benchmarks.NAME` measures one part: {names}. `python -m analysis.benchmarks.gpu` is for a
-machine with a GPU.
-
-{machine}
-- duration: {minutes:.0f} minutes
-
-{table}
-"""
 
 
 def main(arguments: list[str]) -> int:
@@ -56,14 +47,18 @@ def main(arguments: list[str]) -> int:
             measurements.append(Measurement(name, "", f"failed: {error}".splitlines()[0], "", False))
             print(error, file=sys.stderr)
             failed = True
-    page = TEXT.format(
-        names=", ".join(NAMES), machine=machine, minutes=(time.monotonic() - started) / 60, table=table(measurements)
-    )
-    print(page)
-    out = chosen.out or (None if chosen.quick else REPOSITORY / "docs/BENCHMARKS.md")
+    machine += f"\n- duration: {(time.monotonic() - started) / 60:.0f} minutes"
+    here = Machine(processor(), machine, measurements)
+    out = chosen.out
+    text = page([here], NAMES)
+    if out is None and not chosen.quick:
+        out, folder = REPOSITORY / "docs/BENCHMARKS.md", REPOSITORY / "docs/benchmarks"
+        here.save(folder)
+        text = page(saved_machines(folder), NAMES, notes_of(folder))
+    print(text)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page)
+        out.write_text(text)
     return int(failed)
 
 

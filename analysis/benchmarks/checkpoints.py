@@ -47,13 +47,13 @@ def measure(options: Options) -> list[Measurement]:
     return [
         Measurement(
             f"{what}: {times['written']}, written and synced",
-            f"the {between:.0f} s from one to the next",
+            f"the time from one to the next: {between:.0f} s",
             f"{seconds / between:.1%}",
             f"at most {SHARE:.0%}",
             seconds <= SHARE * between,
         ),
         Measurement(
-            f"{what}: {times['copied']} for the copy that a thread writes on a GPU", "the same", f"{faster} faster"
+            f"the copy from which a thread writes it on a GPU: {times['copied']}", "writing it", f"{faster} faster"
         ),
     ]
 

@@ -10,6 +10,12 @@ from hma_ft.rundir.environment import environment
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "hydra-core", "numpy", "pillow")
 
 
+def processor() -> str:
+    """Its name and number of cores."""
+    here = environment()
+    return f"{here['cpu']}, {here['cpus']} cores"
+
+
 def description() -> str:
     """Markdown list: date, commit, processor, memory, load, versions."""
     here = environment()

@@ -13,8 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class Measurement:
     """One row of the table."""
 
-    what: str
-    against: str  # the alternative
+    what: str  # the same on every machine up to the first colon; behind it what this one took
+    against: str  # the alternative, with a colon as above
     value: str  # median, with the spread
     target: str = ""  # empty: for information
     holds: bool | None = None  # None: no target, or not measured
@@ -32,6 +32,7 @@ class Options:
         return quick if self.quick else full
 
 
+VERDICTS = {True: "yes", False: "**no**", None: ""}
 Benchmark = Callable[[Options], list[Measurement]]
 
 
@@ -56,7 +57,6 @@ def skipped(what: str) -> Measurement:
 
 def table(measurements: Sequence[Measurement]) -> str:
     """Markdown."""
-    verdicts = {True: "yes", False: "**no**", None: ""}
     lines = ["| what | against | measured | target | holds |", "|---|---|---|---|---|"]
-    lines += [f"| {m.what} | {m.against} | {m.value} | {m.target} | {verdicts[m.holds]} |" for m in measurements]
+    lines += [f"| {m.what} | {m.against} | {m.value} | {m.target} | {VERDICTS[m.holds]} |" for m in measurements]
     return "\n".join(lines)

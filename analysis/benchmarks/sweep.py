@@ -56,7 +56,7 @@ def measure(options: Options) -> list[Measurement]:
         *_sweep_measurements(plan, uncached, whole, trials),
         _warm_process(whole, trials, commands),
         Measurement(
-            "a second sweep on the same views: from command to first step",
+            "from command to first step, in a second sweep on the same views",
             "",
             f"{max(r['time/first_step_s'] for r in second):.1f} s in the slower of 2 trials",
             "within 10 s",
@@ -82,7 +82,7 @@ def _sweep_measurements(
     between = max(0.0, whole - producing - sum(reading)) / len(trials)  # the launcher's part
     four = producing + 3 * median(reading) + 4 * between
     spread = ", ".join(f"{seconds:.0f} s" for seconds in uncached)
-    against = f"uncached runs of {one:.0f} s each (two measured: {spread})"
+    against = f"uncached runs: {one:.0f} s each (of two, {spread})"
     return [
         Measurement(
             f"head-only sweep, {len(trials)} trials of {plan.steps} steps of {plan.batch}, stored features: "
@@ -109,7 +109,7 @@ def _warm_process(whole: float, trials: list[dict[str, Any]], commands: list[flo
     return Measurement(
         f"a trial of that sweep but the first: {one:.1f} s, the launcher's part included",
         f"a command of its own on the same stored features: {alone:.1f} s "
-        f"(two measured: {', '.join(f'{seconds:.1f} s' for seconds in commands)})",
+        f"(of two, {', '.join(f'{seconds:.1f} s' for seconds in commands)})",
         f"{one / alone:.0%} of the time",
         f"at most {WARM_SHARE:.0%}",
         one <= WARM_SHARE * alone,

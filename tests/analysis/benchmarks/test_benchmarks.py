@@ -9,7 +9,10 @@ import pytest
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from analysis.benchmarks.__main__ import NAMES
 from analysis.benchmarks.head_setup import batch, filled_head
+from analysis.benchmarks.measurement import Measurement
+from analysis.benchmarks.page import Machine, notes_of, page, saved_machines
 from analysis.benchmarks.scale import Setting
 
 pytestmark = pytest.mark.slow
@@ -41,13 +44,42 @@ def test_the_gpu_benchmark_runs_on_a_cpu(repository: Path, tmp_path: Path) -> No
 
 def test_all_benchmarks_run_and_what_is_no_speed_holds(repository: Path, tmp_path: Path) -> None:
     """Speeds of small sizes mean nothing."""
-    rows = measured(repository, tmp_path / "page.md", "analysis.benchmarks")
+    rows = [
+        (what, against, value, target, holds)
+        for what, against, target, value, holds in measured(repository, tmp_path / "page.md", "analysis.benchmarks")
+    ]
     assert rows and not any("failed" in row[2] for row in rows)
     whats = "\n".join(row[0] for row in rows)
     for what in ("run.py --cfg job", "HMA in a full step", "peak memory", "cached, 12 JPEGs", "head-only sweep"):
         assert what in whats or "skipped" in "\n".join(row[2] for row in rows), what
     exact = [row for row in rows if row[3] in ("identical", "all the same; no image by more than 1")]
     assert exact and all(row[4] == "yes" for row in exact)
+
+
+def test_a_machine_adds_its_columns_and_takes_its_own_place_again(tmp_path: Path) -> None:
+    same = "imports: {}", "torch: {}"
+    first = [Measurement(same[0].format("2 s"), same[1].format("1 s"), "2.0 x", "at most 3 x", True)]
+    second = [
+        Measurement("steps: 4 s", "others", "0.5 x"),
+        Measurement(same[0].format("9 s"), same[1].format("2 s"), "4.5 x", "at most 3 x", False),
+    ]
+    Machine("A B (C), 2 cores", "- date: 1", first).save(tmp_path)
+    Machine("X, 8 cores", "- date: 2", []).save(tmp_path)
+    Machine("X, 8 cores", "- date: 3", second).save(tmp_path)
+    (tmp_path / "notes.md").write_text("To be known.\n")
+    text = page(saved_machines(tmp_path), ["startup"], notes_of(tmp_path))
+    assert [line for line in text.splitlines() if line.startswith("|")] == [
+        "| what | against | target | A B (C), 2 cores | holds | X, 8 cores | holds |",
+        "|---|---|---|---|---|---|---|",
+        "| imports | torch | at most 3 x | 2.0 x; 2 s against 1 s | yes | 4.5 x; 9 s against 2 s | **no** |",
+        "| steps | others |  |  |  | 0.5 x; 4 s |  |",
+    ]
+    assert "- date: 3" in text and "- date: 2" not in text and text.endswith("\nTo be known.\n")
+
+
+def test_the_page_is_what_the_machines_measured(repository: Path) -> None:
+    folder = repository / "docs/benchmarks"
+    assert page(saved_machines(folder), NAMES, notes_of(folder)) == (repository / "docs/BENCHMARKS.md").read_text()
 
 
 def test_operations_are_those_that_torch_counts() -> None:
