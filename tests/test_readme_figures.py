@@ -27,8 +27,16 @@ def difference(section: str, group: str, baseline: str = "head", column: str = "
     return Cell(section, group, column, f"Against {baseline}: difference in test top-1")
 
 
+def rank(group: str) -> Cell:
+    """Mean rank over the data sets of the first page."""
+    return Cell(OVERALL, group, "mean rank", "Over 4 data sets")
+
+
 EUROSAT, EUROSAT_CONTROL = "Is it worth it on EuroSAT?", "On EuroSAT, is it the memory or the size?"
 DTD, DTD_CONTROL = "Is it worth it on DTD-10?", "On DTD-10, is it the memory or the size?"
+WRONG, CIFAR100 = "Is it worth it on CIFAR-10N?", "Is it worth it on CIFAR-100?"
+WRONG_CONTROL, CIFAR100_CONTROL = (f"On {name}, is it the memory or the size?" for name in ("CIFAR-10N", "CIFAR-100"))
+OVERALL = "Is it worth it over all data sets?"
 TEXTURES = "Is memory worth it on textures?"
 FEW, CORRUPTED = "With {} training images a class?", "On test images corrupted by {}?"
 LATER, NEIGHBOURS = "For classes added after training?", "Does a kNN vote pay for classes added after training?"
@@ -46,6 +54,11 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
             [difference(EUROSAT_CONTROL, "hma_head", "mlp_head")],
         ),
         ("and worse than the MLP ({})", [difference(EUROSAT_CONTROL, "cache", "mlp_head")]),
+        ("(CIFAR-100) only the MLP is ({})", [difference(CIFAR100, "mlp_head")]),
+        (
+            "of eleven methods ({}) and the cache the next ({}); the linear head has {}, the memory head {}.",
+            [rank(name) for name in ("mlp_head", "cache", "head", "hma_head")],
+        ),
         (
             "with ten or twenty training images a class ({}, {} points), on test images with noise, blur or JPEG "
             "artefacts ({}, {}, {}) and when two of ten classes are added after training ({}; there "
@@ -78,6 +91,20 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
         (
             "to be better than `head` ({}; `mlp_head` and `cache` {}, `hma_head` {})",
             [Cell(DTD, name) for name in ("head", "mlp_head", "hma_head")],
+        ),
+        (
+            "`head` ({}) but the two that are worse, `knn` and `ncm`; the highest are `ranpac` ({}) and `ridge` ({}), "
+            "the memory head has {}.",
+            [Cell(WRONG, name) for name in ("head", "ranpac", "ridge", "hma_head")],
+        ),
+        (
+            "better than `head` ({}, {}) and nothing else is; `head_knn` has {}, `hma_head` {}.",
+            [Cell(CIFAR100, name) for name in ("mlp_head", "head", "head_knn", "hma_head")],
+        ),
+        (
+            "of eleven methods ({}), before `cache` ({}), `kernel_ridge` ({}), `head_knn` ({}), `head` ({}), `ranpac` "
+            "({}) and `hma_head` ({});",
+            [rank(name) for name in ("mlp_head", "cache", "kernel_ridge", "head_knn", "head", "ranpac", "hma_head")],
         ),
         (
             "a class has ten or twenty training images ({}, {} points; five: {}, {})",
@@ -129,6 +156,16 @@ VERDICTS: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("worse", "mlp_head", [(EUROSAT_CONTROL, name) for name in MEMORIES]),
     ("not significant", "head", [(DTD, name) for name in (*MEMORIES, "mlp_head")]),
     ("not significant", "mlp_head", [(DTD_CONTROL, name) for name in MEMORIES]),
+    (
+        "not significant",
+        "head",
+        [(WRONG, name) for name in (*MEMORIES, "mlp_head", "ranpac", "ridge", "lda", "logreg")],
+    ),
+    ("worse", "head", [(WRONG, name) for name in ("knn", "ncm")]),
+    ("not significant", "mlp_head", [(WRONG_CONTROL, name) for name in (*MEMORIES, "ranpac")]),
+    ("better", "head", [(CIFAR100, "mlp_head")]),
+    ("not significant", "head", [(CIFAR100, name) for name in (*MEMORIES, "ranpac", "lda")]),
+    ("not significant", "mlp_head", [(CIFAR100_CONTROL, name) for name in ("hma_head", "cache", "head_knn")]),
     ("not significant", "head", [(TEXTURES, name) for name in ("hma_head", "hma_head_released", "mlp_head", "knn")]),
     ("better", "head", [(FEW.format(number), "head_knn") for number in (10, 20)]),
     ("better", "head", [(CORRUPTED.format(kind), "head_knn") for kind in ("noise", "blur", "jpeg")]),

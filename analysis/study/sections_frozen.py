@@ -18,7 +18,6 @@ _DATA = (
         "cifar10n_worse",
     ),
     ("CIFAR-100", "Small photographs (2000, 1000 and 5000 images, 100 classes), without `logreg`", "cifar100"),
-    ("Caltech-101", "Objects (1515, 505 and 1763 images, 101 classes), without `logreg`", "caltech101"),
 )
 
 
@@ -50,8 +49,8 @@ def _data_set(title: str, data: str, name: str) -> tuple[Section, Section]:
 def _over_all() -> Section:
     """Every data set at once."""
     return Section(
-        f"Over all {len(_DATA)} data sets?",
-        "The same runs, method by method. A method that some data set lacks is left out.",
+        "Is it worth it over all data sets?",
+        "The runs of all sections below. A method that some data set lacks is left out.",
         " ".join(f"study_frozen_{name}" for _, _, name in _DATA),
         (*_SEEDS, "--baseline", "head"),
         ("aggregate",),
