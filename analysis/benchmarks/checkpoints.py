@@ -50,7 +50,7 @@ def measure(options: Options) -> list[Measurement]:
             f"the time from one to the next: {between:.0f} s",
             f"{seconds / between:.1%}",
             f"at most {SHARE:.0%}",
-            seconds <= SHARE * between,
+            seconds / between <= SHARE + 1e-9,
         ),
         Measurement(
             f"the copy from which a thread writes it on a GPU: {times['copied']}", "writing it", f"{faster} faster"
