@@ -56,7 +56,7 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
         ("and worse than the MLP ({})", [difference(EUROSAT_CONTROL, "cache", "mlp_head")]),
         ("(CIFAR-100) only the MLP is ({})", [difference(CIFAR100, "mlp_head")]),
         (
-            "of eleven methods ({}) and the cache the next ({}); the linear head has {}, the memory head {}.",
+            "of twelve methods ({}) and the cache the next ({}); the linear head has {}, the memory head {}.",
             [rank(name) for name in ("mlp_head", "cache", "head", "hma_head")],
         ),
         (
@@ -102,7 +102,7 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
             [Cell(CIFAR100, name) for name in ("mlp_head", "head", "head_knn", "hma_head")],
         ),
         (
-            "of eleven methods ({}), before `cache` ({}), `kernel_ridge` ({}), `head_knn` ({}), `head` ({}), `ranpac` "
+            "of twelve methods ({}), before `cache` ({}), `kernel_ridge` ({}), `head_knn` ({}), `head` ({}), `ranpac` "
             "({}) and `hma_head` ({});",
             [rank(name) for name in ("mlp_head", "cache", "kernel_ridge", "head_knn", "head", "ranpac", "hma_head")],
         ),

@@ -17,7 +17,7 @@ _DATA = (
         "val's; the labels of the 2000 test images are right (ten classes)",
         "cifar10n_worse",
     ),
-    ("CIFAR-100", "Small photographs (2000, 1000 and 5000 images, 100 classes), without `logreg`", "cifar100"),
+    ("CIFAR-100", "Small photographs (2000, 1000 and 5000 images, 100 classes)", "cifar100"),
 )
 
 
