@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python run.py experiment=demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=30
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=30
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.soak

@@ -15,7 +15,18 @@ from tests import processes
 from tests.ports import free_port
 
 pytest_plugins = ["tests.record_fixtures"]
+SLOW = {"slow", "faults", "distributed", "mlflow_server", "browser"}
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests come first, those that mostly wait for Slurm before all, so that no worker ends alone."""
+    slowest = {}
+    for item in items:
+        names = {mark.name for mark in item.iter_markers()}
+        rank = 0 if "slurm" in names else 1 if names & SLOW else 2
+        slowest[item.path] = min(rank, slowest.get(item.path, rank))
+    items.sort(key=lambda item: slowest[item.path])
 
 
 @pytest.fixture(scope="session")

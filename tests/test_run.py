@@ -97,7 +97,7 @@ def test_the_record_knows_the_contents_of_a_weights_file(run_py: RunPy, tiny: li
     assert recorded["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-LEARNING = ["trainer.batch_size=48", "trainer.max_steps=60", "trainer.eval_every=20"]
+LEARNING = ["trainer.batch_size=16", "trainer.max_steps=60", "trainer.eval_every=20"]
 
 
 def val_losses(directory: Path) -> list[float]:

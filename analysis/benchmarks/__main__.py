@@ -20,7 +20,7 @@ from analysis.benchmarks.measurement import REPOSITORY, Measurement, options
 from analysis.benchmarks.page import Machine, notes_of, page, saved_machines
 from hma_ft.config.paths import path_argument
 
-NAMES = ("startup", "head", "memory", "neighbours", "input_pipeline", "methods", "checkpoints", "sweep")
+NAMES = ("startup", "head", "memory", "neighbours", "input_pipeline", "methods", "checkpoints", "recipe", "sweep")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,17 +1,21 @@
 """A part of a benchmark in a process of its own, whose peak memory and threads are no other's."""
 
-import json
-import subprocess
-import sys
-from typing import Any
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
 
-from analysis.benchmarks.measurement import REPOSITORY
+from hma_ft.launch.forkserver import PRELOADED
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def in_a_process(module: str, function: str, *arguments: object) -> Any:
-    """What `function` of `module` prints last, as JSON. RuntimeError with the last line of a failure."""
-    program = f"from {module} import {function}; {function}(*{arguments!r})"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{function}{arguments}: {(done.stderr.splitlines() or ['no output'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def in_a_process(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What a function of a module returns, and raises, in a fork of a process that holds the imports alone.
+
+    Raises concurrent.futures.process.BrokenProcessPool if the process is killed, as for want of memory.
+    """
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as process:
+        return process.submit(function, *arguments, **named).result()

@@ -3,12 +3,11 @@
 python -m analysis.benchmarks.memory [--quick]
 """
 
-import json
-import subprocess
 import sys
 
+from analysis.benchmarks.child import in_a_process
 from analysis.benchmarks.head_setup import BATCH, CLASSES, FEATURE_WIDTH, SLOTS
-from analysis.benchmarks.measurement import REPOSITORY, Measurement, Options, main
+from analysis.benchmarks.measurement import Measurement, Options, main
 
 LABEL_WIDTH, HEADS = 64, 4
 
@@ -16,7 +15,7 @@ LABEL_WIDTH, HEADS = 64, 4
 def measure(options: Options) -> list[Measurement]:
     """Peaks beside what the formula says."""
     size, few, many = options.size(BATCH, 8), options.size(512, 32), options.size(65536, 256)
-    small, large = (_peak_in_a_process(rows, size) for rows in (few, many))
+    small, large = (in_a_process(peak_bytes, rows, size) for rows in (few, many))
     width = FEATURE_WIDTH + LABEL_WIDTH
     stored, kept = 4 * many * FEATURE_WIDTH, 4 * HEADS * size * many
     repeated = 4 * size * many * width
@@ -32,15 +31,8 @@ def measure(options: Options) -> list[Measurement]:
     ]
 
 
-def _peak_in_a_process(rows: int, size: int) -> int:
-    """Bytes."""
-    program = f"from analysis.benchmarks.memory import print_peak; print_peak({rows}, {size})"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return int(json.loads(done.stdout.splitlines()[-1]))
-
-
-def print_peak(rows: int, size: int) -> None:
-    """Print the peak memory of three training steps, in bytes."""
+def peak_bytes(rows: int, size: int) -> int:
+    """Peak memory of three training steps."""
     from analysis.benchmarks.head_setup import batch, filled_head, sgd, training_step
     from hma_ft.engine.peak_memory import peak_memory_bytes
 
@@ -48,7 +40,7 @@ def print_peak(rows: int, size: int) -> None:
     step = training_step(head, *batch(size, classes=CLASSES), sgd(head))
     for _ in range(3):
         step()
-    print(peak_memory_bytes())
+    return peak_memory_bytes()
 
 
 def _mib(size: float) -> str:

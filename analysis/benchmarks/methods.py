@@ -6,7 +6,6 @@ A step decodes nothing and stores no features: images to loss, gradients and the
 Merged weights are measured as inference beside the bare backbone.
 """
 
-import json
 import sys
 
 import torch
@@ -16,7 +15,6 @@ from analysis.benchmarks.child import in_a_process
 from analysis.benchmarks.measurement import Measurement, Options, main
 from analysis.benchmarks.timing import Times, interleaved, ratio
 
-HERE = "analysis.benchmarks.methods"  # whose parts run in processes of their own
 METHODS = (
     *("head", "head_cls", "mlp_head", "cache", "hma_head", "hma"),
     *("bitfit", "layernorm", "partial", "lora", "dora", "ssf", "vpt_shallow", "vpt_deep"),
@@ -24,20 +22,19 @@ METHODS = (
 )
 MERGEABLE = ("lora", "dora", "ssf")
 QUICK = ("lora", "hma_lora")
-MODEL, BATCH = "vit_s16", 32
+MODEL, BATCH = "vit_s16", 16
 
 
 def measure(options: Options) -> list[Measurement]:
     """A row a method; full fine-tuning is measured beside each, in turn."""
     model, size, repeats = ("vit_micro", 4, 2) if options.quick else (MODEL, BATCH, 3)
-    head_peak = in_a_process(HERE, "print_peak", "head", model, size, repeats)
-    full_peak = in_a_process(HERE, "print_peak", "full", model, size, repeats)
+    head_peak, full_peak = (_mib(in_a_process(peak_bytes, name, model, size)) for name in ("head", "full"))
     measurements = []
     for name in QUICK if options.quick else METHODS:
-        times = in_a_process(HERE, "print_steps", name, model, size, repeats)
-        peak = in_a_process(HERE, "print_peak", name, model, size, repeats)["bytes"]
-        middle, text = ratio(Times(tuple(times["method"])), Times(tuple(times["full"])))
-        memory = f"peak {_mib(peak)}; full {_mib(full_peak['bytes'])}, head {_mib(head_peak['bytes'])}"
+        times = in_a_process(steps, name, model, size, repeats)
+        middle, text = ratio(times["method"], times["full"])
+        peak = _mib(in_a_process(peak_bytes, name, model, size))
+        memory = f"peak {peak}; full {full_peak}, head {head_peak}"
         # HMA over a backbone that trains runs its momentum copy too, and is no rival in cost
         bounded = not name.startswith("hma")
         measurements.append(
@@ -50,8 +47,8 @@ def measure(options: Options) -> list[Measurement]:
             )
         )
     for name in QUICK[:1] if options.quick else MERGEABLE:
-        times = in_a_process(HERE, "print_merged", name, model, size, repeats)
-        middle, text = ratio(Times(tuple(times["merged"])), Times(tuple(times["bare"])))
+        times = in_a_process(inference, name, model, size, repeats)
+        middle, text = ratio(times["merged"], times["bare"])
         measurements.append(
             Measurement(
                 f"inference of {name}, merged, {model}", "the bare backbone", text, "within noise", middle < 1.1
@@ -60,25 +57,24 @@ def measure(options: Options) -> list[Measurement]:
     return measurements
 
 
-def print_steps(name: str, model: str, size: int, repeats: int) -> None:
-    """Seconds of training steps of the method and of full fine-tuning, in turn."""
-    steps = {"method": _Training(name, model, size).step, "full": _Training("full", model, size).step}
-    times = interleaved(steps, repeats=repeats)
-    print(json.dumps({key: value.seconds for key, value in times.items()}))
+def steps(name: str, model: str, size: int, repeats: int) -> dict[str, Times]:
+    """Times of training steps of the `method` and of `full` fine-tuning, taken in turn."""
+    both = {"method": _Training(name, model, size).step, "full": _Training("full", model, size).step}
+    return interleaved(both, repeats=repeats)
 
 
-def print_peak(name: str, model: str, size: int, repeats: int) -> None:
-    """Bytes at the peak of three training steps."""
+def peak_bytes(name: str, model: str, size: int) -> int:
+    """Peak memory of three training steps."""
     from hma_ft.engine.peak_memory import peak_memory_bytes
 
     training = _Training(name, model, size)
     for _ in range(3):
         training.step()
-    print(json.dumps({"bytes": peak_memory_bytes()}))
+    return peak_memory_bytes()
 
 
-def print_merged(name: str, model: str, size: int, repeats: int) -> None:
-    """Seconds of inference with merged weights and with the bare backbone, in turn."""
+def inference(name: str, model: str, size: int, repeats: int) -> dict[str, Times]:
+    """Times of inference with `merged` weights and with the `bare` backbone, taken in turn."""
     from analysis.methods.build import build
 
     adapted = build(f"method={name}", f"model={model}", device="cpu")
@@ -91,8 +87,7 @@ def print_merged(name: str, model: str, size: int, repeats: int) -> None:
             module(images)
 
     merged = adapted.method.eval()
-    times = interleaved({"merged": lambda: run(merged), "bare": lambda: run(bare)}, repeats=2 * repeats)
-    print(json.dumps({key: value.seconds for key, value in times.items()}))
+    return interleaved({"merged": lambda: run(merged), "bare": lambda: run(bare)}, repeats=2 * repeats)
 
 
 class _Training:

@@ -6,7 +6,6 @@ Needs faiss (pip install faiss-cpu) for the comparison. Both search the same uni
 same threads; the index is filled before the clock starts, the bank too.
 """
 
-import json
 import sys
 
 import torch
@@ -19,7 +18,6 @@ from analysis.benchmarks.timing import Times, interleaved, ratio
 from hma_ft.memory.bank import FeatureBank
 from hma_ft.methods.neighbours import nearest_in_blocks
 
-HERE = "analysis.benchmarks.neighbours"  # whose parts run in processes of their own
 WIDTH, NEIGHBOURS, CLASSES = 768, 20, 1000
 IMAGENET = 1_281_167
 BOUND_GIB = 8
@@ -30,21 +28,18 @@ def measure(options: Options) -> list[Measurement]:
     rows, queries = options.size(131_072, 2000), options.size(2048, 64)
     what = f"{NEIGHBOURS} nearest of {rows:,} x {WIDTH}, {queries:,} queries"
     try:
-        found = in_a_process(HERE, "print_times", rows, queries, options.size(5, 2))
-    except RuntimeError as error:
-        if "No module named 'faiss'" not in str(error):
-            raise
+        ours, theirs, equal = in_a_process(searched, rows, queries, options.size(5, 2))
+    except ModuleNotFoundError:  # all else that a search needs is imported above
         speed = Measurement(what, "faiss, IndexFlatIP", "skipped: needs faiss (pip install faiss-cpu)")
     else:
-        ours, theirs = (Times(tuple(found[name])) for name in ("ours", "faiss"))
         middle, text = ratio(ours, theirs)
-        value = f"{text} the time; {100 * found['equal']:.2f}% of the neighbours are the same"
-        same = found["equal"] > 0.999
+        value = f"{text} the time; {100 * equal:.2f}% of the neighbours are the same"
+        same = equal > 0.999
         speed = Measurement(
             f"{what}: {ours}", f"faiss, IndexFlatIP: {theirs}", value, "at most 1.5 x", middle <= 1.5 and same
         )
     rows, queries = options.size(IMAGENET, 4000), options.size(1500, 64)
-    peak = in_a_process(HERE, "print_peak", rows, queries) / 2**30
+    peak = in_a_process(peak_bytes, rows, queries) / 2**30
     bank = rows * WIDTH * 4 / 2**30
     return [
         speed,
@@ -58,8 +53,8 @@ def measure(options: Options) -> list[Measurement]:
     ]
 
 
-def print_times(rows: int, queries: int, repeats: int) -> None:
-    """Seconds of both, and the share of neighbours that both found."""
+def searched(rows: int, queries: int, repeats: int) -> tuple[Times, Times, float]:
+    """Times of this search and of faiss', and the share of neighbours that both found."""
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())
@@ -72,16 +67,16 @@ def print_times(rows: int, queries: int, repeats: int) -> None:
     )
     ours, theirs = _search(bank, asked), torch.from_numpy(index.search(asked.numpy(), NEIGHBOURS)[1])
     shared = (ours.unsqueeze(2) == theirs.unsqueeze(1)).any(2).double().mean()
-    print(json.dumps({name: time.seconds for name, time in times.items()} | {"equal": float(shared)}))
+    return times["ours"], times["faiss"], float(shared)
 
 
-def print_peak(rows: int, queries: int) -> None:
-    """Bytes at the peak of a search."""
+def peak_bytes(rows: int, queries: int) -> int:
+    """Peak memory of a search."""
     from hma_ft.engine.peak_memory import peak_memory_bytes
 
     bank, asked = _bank(rows), _unit_vectors(queries)
     _search(bank, asked)
-    print(json.dumps(peak_memory_bytes()))
+    return peak_memory_bytes()
 
 
 def _bank(rows: int) -> FeatureBank:

@@ -45,7 +45,7 @@ def measure(options: Options) -> list[Measurement]:
         }
         commands = {name: [str(program), "--cfg", "job"] for name, program in programs.items()}
         commands |= {name: ["-c", code] for name, code in IMPORTS.items()}
-        times = _in_turn(commands, options.size(9, 2))
+        times = _in_turn(commands, options.size(9, 1))
     what = f"run.py --cfg job: {times['run.py']}"
     composed, imported = (ratio(times[ours], times[bare]) for ours, bare in (("run.py", "same"), ("run", "libraries")))
     return [

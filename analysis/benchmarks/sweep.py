@@ -2,8 +2,9 @@
 
 python -m analysis.benchmarks.sweep [--quick]
 
-DeiT-Tiny frozen, DTD, batch 128, an evaluation every 30 steps; the trials differ in learning rate, rows of the real
-memory and slots. Two runs without stored features do part of the steps, and their training time is scaled to all.
+DeiT-Tiny frozen, DTD at 112 pixels, batch 128, an evaluation every 30 steps; the trials differ in learning rate, rows
+of the real memory and slots. Two runs without stored features do part of the steps, and their training time is scaled
+to all.
 """
 
 import json
@@ -135,6 +136,7 @@ def _arguments(options: Options, plan: Plan) -> list[str]:
     else:
         weights = options.shared / "data/weights/deit_tiny_patch16_224.pth"
         data = ["model=deit_tiny", f"model.weights={weights}", "dataset=dtd", f"dataset.root={options.shared / 'data'}"]
+        data.append("augment.image_size=112")
     return [
         *data,
         "method=hma_head",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from analysis.compare.records.frame import column, setting, takes_steps
+from analysis.compare.records.frame import as_text, column, takes_steps
 from hma_ft.config.fingerprint import LEFT_OUT
 from hma_ft.config.reads import TRAINING
 from hma_ft.config.schema import Reads
@@ -25,7 +25,8 @@ def settings_read(runs: pd.DataFrame) -> pd.DataFrame:
 
     A weights file is what it holds, whatever its path, where the record knows that.
     """
-    settings = {key: setting(runs, key) for key in sorted(filter(counts, runs.columns))}
+    values = as_text(runs[sorted(filter(counts, runs.columns))])
+    settings = {str(key): values[key] for key in values.columns}
     if "model.weights" in settings:
         digests = "sha256 " + runs["weights"].astype(str).str[:12]
         settings["model.weights"] = settings["model.weights"].where(runs["weights"].isna(), digests)

@@ -86,7 +86,7 @@ def _figure(section: Section, report: Report, out: Path) -> Path | None:
     from analysis.compare.plots.draw import draw  # matplotlib comes with it
 
     with tempfile.TemporaryDirectory() as folder:
-        draw(report.comparison, Path(folder))
+        draw(report.comparison, Path(folder), only=section.figure)
         target = Path(FILES, f"{section.sweeps[0]}_{section.figure}.png")
         (out / FILES).mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder) / f"{section.figure}.png", out / target)

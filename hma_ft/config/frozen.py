@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
@@ -13,6 +12,7 @@ from hma_ft.config.aliases import with_current_names
 from hma_ft.config.paths import expand_paths
 from hma_ft.config.schema import Config
 from hma_ft.errors import UserError
+from hma_ft.files.yaml_file import read_yaml
 
 
 def typed(cfg: DictConfig | dict[str, Any]) -> Config:
@@ -63,7 +63,7 @@ def save_config(config: Config, path: Path) -> None:
 def load_config(path: Path) -> Config:
     """A configuration frozen by `save_config` or found in a run directory, of any age; nothing of conf/ is read."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = read_yaml(path)
         if not isinstance(values, dict):
             raise ValueError("settings by name are expected")
         return typed(with_current_names(values))

@@ -10,9 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from hma_ft.config.aliases import with_current_names
+from hma_ft.files.yaml_file import read_yaml
 from hma_ft.rundir.environment import without_passwords
 from hma_ft.rundir.metric_log import Row, read_rows
 from hma_ft.rundir.status import Status, milliseconds, read_status
@@ -49,7 +48,7 @@ def read_content(directory: Path) -> Content:
     status = read_status(directory)
     if status is None:
         raise FileNotFoundError(f"{directory} is not a run directory: it has no readable status.json")
-    config = with_current_names(yaml.safe_load((directory / "config.yaml").read_text()))
+    config = with_current_names(read_yaml(directory / "config.yaml"))
     env, data, result = (_json(directory / name) for name in ("env.json", "data.json", "result.json"))
     return Content(status, config, env, data, read_rows(directory / "metrics.jsonl"), result)
 

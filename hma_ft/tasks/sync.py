@@ -9,6 +9,7 @@ import yaml
 from hma_ft.config.schema import Config, Device, TrackingConfig
 from hma_ft.errors import UserError
 from hma_ft.files.lock import is_held
+from hma_ft.files.yaml_file import read_yaml
 from hma_ft.mlflow_sync.artifacts import MODEL
 from hma_ft.mlflow_sync.store import connect, tracking_uri
 from hma_ft.mlflow_sync.sync import short
@@ -95,7 +96,7 @@ def _tracking(directory: Path, command: TrackingConfig) -> TrackingConfig:
 def _frozen_tracking(path: Path) -> dict[str, Any]:
     """The group `tracking` of a run's configuration, whichever version wrote the rest."""
     try:
-        return dict(yaml.safe_load(path.read_text())["tracking"])
+        return dict(read_yaml(path)["tracking"])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} can't be read as a configuration ({reason}): restore it from a backup") from error

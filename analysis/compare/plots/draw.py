@@ -1,8 +1,9 @@
 """All figures of a comparison."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.compare.comparison import Comparison
 from analysis.compare.plots.accuracy import accuracy_figure, pareto_figure
@@ -56,35 +57,42 @@ _EACH: list[tuple[str, Callable[[Comparison, str], "Figure | None"], str]] = [
 ]
 
 
-def draw(comparison: Comparison, folder: Path) -> list[tuple[str, str]]:
-    """Write the figures that the runs allow, as PNG and PDF; file stems and captions."""
+class _Drawing(NamedTuple):
+    """A figure that is not drawn yet."""
+
+    stem: str  # of its files
+    caption: str
+    make: Callable[[], "Figure | None"]  # None where the runs do not allow it
+
+
+def draw(comparison: Comparison, folder: Path, only: str | None = None) -> list[tuple[str, str]]:
+    """Write the figures that the runs allow, or `only` the one of this stem, as PNG and PDF; stems and captions."""
+    written = []
+    for drawing in _drawings(comparison):
+        figure = drawing.make() if only in (None, drawing.stem) else None
+        if figure is not None:
+            save(figure, folder, drawing.stem)
+            written.append((drawing.stem, drawing.caption))
+    return written
+
+
+def _drawings(comparison: Comparison) -> Iterator[_Drawing]:
     level = f"{100 * comparison.level:g} %"
     mode = f" (inference {comparison.mode})" if comparison.mode else ""
     metric = comparison.metric.title + mode
-    save(accuracy_figure(comparison), folder, "accuracy")
-    caption = (
+    yield _Drawing(
+        "accuracy",
         f"Test {metric}: mean with {level} t interval; dots are seeds, their number is in brackets. The axis ends at "
-        "what is possible, a wider interval is cut."
+        "what is possible, a wider interval is cut.",
+        partial(accuracy_figure, comparison),
     )
-    written = [("accuracy", caption)]
-    ranks = ranks_figure(comparison)
-    if ranks is not None:
-        save(ranks, folder, "ranks")
-        written.append(
-            (
-                "ranks",
-                f"Mean rank of test {metric} over the data sets, with {level} bootstrap intervals over runs. A bar "
-                "joins groups that Nemenyi's test, which asks for other data sets, can't tell apart.",
-            )
-        )
+    yield _Drawing(
+        "ranks",
+        f"Mean rank of test {metric} over the data sets, with {level} bootstrap intervals over runs. A bar "
+        "joins groups that Nemenyi's test, which asks for other data sets, can't tell apart.",
+        partial(ranks_figure, comparison),
+    )
     for name, make, text in _EACH:
         for dataset in comparison.datasets:
-            figure = make(comparison, dataset)
-            if figure is None:
-                continue
-            stem = f"{name}-{dataset}"
-            save(figure, folder, stem)
-            written.append(
-                (stem, text.format(metric=metric, dataset=dataset, level=level, baseline=comparison.baseline))
-            )
-    return written
+            caption = text.format(metric=metric, dataset=dataset, level=level, baseline=comparison.baseline)
+            yield _Drawing(f"{name}-{dataset}", caption, partial(make, comparison, dataset))

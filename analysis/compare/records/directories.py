@@ -16,6 +16,7 @@ from analysis.compare.records.frame import Records
 from analysis.compare.records.run import Predictions, Run, Sweep, settings_of
 from hma_ft.config.aliases import with_current_names
 from hma_ft.errors import UserError
+from hma_ft.files.yaml_file import read_yaml
 from hma_ft.launch.sweep import find_sweeps
 from hma_ft.rundir.metric_log import read_rows
 from hma_ft.rundir.status import State, read_status
@@ -59,7 +60,7 @@ def _run_directories(folder: Path) -> list[Path]:
 def read_run(directory: Path, fingerprint: str) -> Run:
     """One finished run. UserError where a file is missing or corrupted."""
     try:
-        config = yaml.safe_load((directory / "config.yaml").read_text())
+        config = read_yaml(directory / "config.yaml")
         result = json.loads((directory / "result.json").read_text())
         data, env = (_json(directory / name) for name in ("data.json", "env.json"))
         for name, content in (("config.yaml", config), ("result.json", result), ("data.json", data), ("env.json", env)):

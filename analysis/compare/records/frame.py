@@ -65,7 +65,12 @@ def column(runs: pd.DataFrame, name: str) -> pd.Series:
 
 def setting(runs: pd.DataFrame, key: str) -> pd.Series:
     """A setting as text, `none` where a record lacks it or has null."""
-    return column(runs, key).astype(object).fillna("none").replace("null", "none")
+    return as_text(column(runs, key).to_frame(key))[key]
+
+
+def as_text(settings: pd.DataFrame) -> pd.DataFrame:
+    """Settings as `setting` gives them, all columns at once."""
+    return settings.astype(object).fillna("none").replace("null", "none")
 
 
 def score(runs: pd.DataFrame, split: str, metric: str, mode: str | None) -> pd.Series:

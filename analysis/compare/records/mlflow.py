@@ -9,14 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from analysis.compare.records.directories import read_predictions
 from analysis.compare.records.frame import Records
 from analysis.compare.records.run import Predictions, Run, Sweep, settings_of
 from hma_ft.config.aliases import with_current_keys, with_current_names
 from hma_ft.config.paths import uri_problem
 from hma_ft.errors import UserError
+from hma_ft.files.yaml_file import read_yaml
 from hma_ft.mlflow_sync.store import UPLOAD_SECONDS, connect, database_file, request_timeout
 from hma_ft.mlflow_sync.sync import short
 from hma_ft.rundir.environment import without_passwords
@@ -143,8 +142,9 @@ class _Artifacts:
     def read(self, run_id: str, name: str) -> dict[str, Any]:
         """A YAML or JSON file; empty if the run has none."""
         path = self.fetch(run_id, name)
-        parse = yaml.safe_load if name.endswith(".yaml") else json.loads
-        return dict(parse(path.read_text())) if path else {}
+        if path is None:
+            return {}
+        return dict(read_yaml(path) if name.endswith(".yaml") else json.loads(path.read_text()))
 
     def predictions(self, run_id: str, suffix: str) -> Predictions | None:
         """Test predictions of an inference mode."""

@@ -5,6 +5,7 @@ with few seeds, and what the verdicts rest on instead, is said in `crossed`.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from analysis.compare.statistics.over_seeds import NO_INTERVAL, Interval
 RESAMPLES = 2000
 _SEED = 0  # of the resampling: the same runs give the same numbers
 _AT_A_TIME = 4_000_000  # numbers held
+_KEPT = 20_000_000  # numbers held from one row of a table to the next
 
 
 def pigeonhole_interval(differences: Differences, *, level: float = 0.95) -> Interval:
@@ -24,29 +26,41 @@ def pigeonhole_interval(differences: Differences, *, level: float = 0.95) -> Int
     """
     if len(np.unique(differences.seeds)) < 2:
         return NO_INTERVAL
-    generator = np.random.default_rng(_SEED)
-    draw = _crossed if differences.shares_images else _nested
-    means = np.concatenate(list(draw(differences, generator)))
+    means = np.concatenate(list((_crossed if differences.shares_images else _nested)(differences)))
     low, high = np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 
-def _crossed(differences: Differences, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _crossed(differences: Differences) -> Iterator[np.ndarray]:
     """Means of resamples: how often a value counts is how often its seed was drawn, times how often its image was."""
     values, seeds, images, _ = differences
     _, images = np.unique(images, return_inverse=True)
     shape = seeds.max() + 1, images.max() + 1
     table, there = np.zeros(shape), np.zeros(shape)
     table[seeds, images], there[seeds, images] = values, 1.0
-    for size in _batches(shape[1]):
-        of_seeds, of_images = (generator.multinomial(n, np.full(n, 1 / n), size).astype(float) for n in shape)
+    for of_seeds, of_images in _kept_draws(*shape) if RESAMPLES * shape[1] <= _KEPT else _draws(*shape):
         sums = np.einsum("bi,bi->b", of_seeds @ table, of_images)
         counts = np.einsum("bi,bi->b", of_seeds @ there, of_images)
-        yield np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+        yield np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
 
 
-def _nested(differences: Differences, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _draws(seeds: int, images: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """How often each seed, and each image, is in a resample; batch by batch."""
+    generator = np.random.default_rng(_SEED)
+    for size in _batches(images):
+        of_seeds, of_images = (generator.multinomial(n, np.full(n, 1 / n), size) for n in (seeds, images))
+        yield of_seeds.astype(float), of_images.astype(float)
+
+
+@lru_cache(maxsize=1)
+def _kept_draws(seeds: int, images: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same at once: all rows of a table have them in common, and to draw them takes longer than to use them."""
+    return list(_draws(seeds, images))
+
+
+def _nested(differences: Differences) -> Iterator[np.ndarray]:
     """Means of resamples: seeds, then as many images of each as it has."""
+    generator = np.random.default_rng(_SEED)
     values, seeds = differences.values, differences.seeds
     of_seed = [values[seeds == seed] for seed in np.unique(seeds)]
     count = len(of_seed)
