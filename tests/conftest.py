@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,13 +21,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of slow tests come first, those that mostly wait for Slurm before all, so that no worker ends alone."""
-    slowest = {}
+    """Files of slow tests come first, so that no worker ends alone; before all the one that mostly waits for Slurm.
+
+    Another file of Slurm's comes when that is long done: two clusters on one machine get in each other's way.
+    """
+    marks = defaultdict[Path, set[str]](set)
     for item in items:
-        names = {mark.name for mark in item.iter_markers()}
-        rank = 0 if "slurm" in names else 1 if names & SLOW else 2
-        slowest[item.path] = min(rank, slowest.get(item.path, rank))
-    items.sort(key=lambda item: slowest[item.path])
+        marks[item.path] |= {mark.name for mark in item.iter_markers()}
+    on_slurm = [path for path, names in marks.items() if "slurm" in names]
+    rank = {path: 1 if names & SLOW else 3 for path, names in marks.items()}
+    rank |= dict.fromkeys(on_slurm[:1], 0) | dict.fromkeys(on_slurm[1:], 2)
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ each section's sweep, then that command with `--runs DIR`.
 ## Protocol
 
 {backbone};
-all methods see the same augmented views in the same order (released transform,
+all methods that take steps see the same augmented views in the same order (released transform,
 {steps} steps of {batch} images). Weights, and learning rates where there is a grid, are chosen on val; test is read
 once, one image at a time (inference `alone`) unless a table says otherwise. Differences are paired by seed and test
 image, and a verdict holds for other seeds and other test images at once (crossed random effects), after Holm's
@@ -97,7 +97,7 @@ def _interval(row: dict[str, Any]) -> str:
 
 
 def _verdicts(answers: list[Answer]) -> str:
-    """What is significant, then each difference that was tested under its question."""
+    """What is significant; the tables of the sections have every difference that was tested."""
     tested = [(answer.section.title, row) for answer in answers for row in _tested(answer)]
     if not tested:
         return "No section tests a difference."
@@ -107,12 +107,7 @@ def _verdicts(answers: list[Answer]) -> str:
         f"{len(tested)} differences are tested in {tables} tables. Holm's correction controls the family-wise error "
         f"rate at 5 % per table; {len(significant) or 'none'} {'is' if len(significant) == 1 else 'are'} significant."
     )
-    parts = ["\n".join([head, "", *significant])]
-    for answer in answers:
-        lines = [f"- {_line(row)}" for row in _tested(answer)]
-        if lines:
-            parts.append("\n".join([f"**{answer.section.title}**", "", *lines]))
-    return "\n\n".join(part.rstrip() for part in parts)
+    return "\n".join([head, "", *significant])
 
 
 def _tested(answer: Answer) -> list[dict[str, Any]]:

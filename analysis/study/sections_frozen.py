@@ -4,8 +4,9 @@ from analysis.study.section import Section
 
 _SEEDS = ("--where", "seed=" + ",".join(map(str, range(10))))  # those of the comparison; val chose with others
 _METHODS = (
-    "Every method on the same frozen features of ten augmented views of each training image; those that train take "
-    "1000 steps of 128 at the rate that val chose, with two seeds of their own, from a grid of five."
+    "All on the same frozen features: methods that train by steps see ten augmented views of each training image, "
+    "closed forms and `knn` the image as it is. Those that train take 1000 steps of 128 at the rate that val chose, "
+    "with two seeds of their own, from a grid of five."
 )
 # Title, images (train, val, test) and classes, name in the sweep.
 _DATA = (
@@ -18,6 +19,11 @@ _DATA = (
         "cifar10n_worse",
     ),
     ("CIFAR-100", "Small photographs (2000, 1000 and 5000 images, 100 classes)", "cifar100"),
+    (
+        "Flowers-102",
+        "Flowers in 64 x 64 pixels (1020, 1020 and 6149 images, 102 classes, official splits)",
+        "flowers102",
+    ),
 )
 
 
