@@ -109,8 +109,8 @@ CLAIMS: dict[str, list[tuple[str, list[Cell]]]] = {
             [Cell(CIFAR100, name) for name in ("mlp_head", "head", "head_knn", "hma_head")],
         ),
         (
-            "`hma_head` ({}) and `head_knn` ({}) are better than `head` ({}) and not shown to differ from `mlp_head` ({}), "
-            "which is better too; `cache` ({}) and all closed forms, the best of which is `lda` ({}), are worse.",
+            "`hma_head` ({}) and `head_knn` ({}) are better than `head` ({}) and not shown to differ from `mlp_head` "
+            "({}), which is better too; `cache` ({}) and all closed forms, the best of which is `lda` ({}), are worse.",
             [Cell(MANY_FLOWERS, name) for name in ("hma_head", "head_knn", "head", "mlp_head", "cache", "lda")],
         ),
         (
