@@ -16,8 +16,9 @@ export RUNS  # a path with any characters reaches the shell unharmed
 demo: $(VENV)/.installed
 	$(BIN)/python run.py experiment=demo
 
+# a third worker on two cores, as Slurm's tests mostly wait; one thread each, as more would wait for one another
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=30
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=30
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.soak
