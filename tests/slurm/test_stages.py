@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.usefixtures("clus
 RunPy = Callable[..., subprocess.CompletedProcess[str]]
 STAGED = [
     *("-m", "hydra/launcher=slurm", "hydra.launcher.cpus=1", "hydra.launcher.time=30", "sweep.name=staged"),
-    *("method=head,knn", "trainer.max_steps=100", "sweep.seeds=[0,1]", "sweep.tune.seeds=[9]", "sweep.tune.extend=0"),
+    *("method=head,knn", "trainer.max_steps=1000", "sweep.seeds=[0,1]", "sweep.tune.seeds=[9]", "sweep.tune.extend=0"),
     *("sweep.compare=true", "+sweep.tune.grids={head:{optimizer.lr:[0.001,0.01]}}"),
 ]
 
@@ -39,10 +39,14 @@ def test_the_stages_follow_each_other_though_the_controller_dies(
         path = folder / "submissions" / f"{number:03d}" / "submission.json"
         return path.exists() and bool(json.loads(path.read_text())["following"])
 
-    until(lambda: stage() == "choose" and is_submitted(2), seconds=600)
+    def trials_run() -> bool:
+        asked = ["squeue", "--noheader", "--name", "hma-staged", "--states", "RUNNING"]
+        return bool(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+
+    until(lambda: stage() == "choose" and is_submitted(2) and trials_run(), seconds=600)
+    time.sleep(6)  # a controller that is killed forgets what it has not written yet, of the last five seconds at most
+    assert trials_run(), "a trial must be longer than that, or its end is what is forgotten"
     base = Path(os.environ["SLURM_CONF"]).parent
-    saved, now = base / "state" / "job_state", time.time()
-    until(lambda: saved.stat().st_mtime > now + 1)  # a controller that is killed forgets what it hasn't written yet
     os.kill(int((base / "run" / "slurmctld.pid").read_text()), signal.SIGKILL)
     with pytest.raises(SlurmSilent):
         submit_after("1", str(next(folder.glob("submissions/001/next_stage.sh"))))
