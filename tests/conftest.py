@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of slow tests come first, so that no worker ends alone; before all the one that mostly waits for Slurm.
 
-    Another file of Slurm's comes when that is long done: two clusters on one machine get in each other's way.
+    Another file of Slurm's comes when that is long done: of two clusters that started together, jobs stood still.
     """
     marks = defaultdict[Path, set[str]](set)
     for item in items:
